@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gup.h - the pin calls, with the names, signatures and flag values of Linux 5.2's <linux/mm.h>.
+ *
+ * A pin says: the content of this page is in use by a device or a reader.  The frame stays where
+ * it is, is not evicted and does not count as clean until put_user_page() gives it back.  A
+ * reference (get_page/put_page) only keeps the frame from being reused.  The two are counted
+ * apart, and a release meant for the other one is refused.
+ *
+ * Every get_user_pages*() here takes a pin: what Linux 6.18 calls pin_user_pages*().
+ *
+ * The library's symbols are all called pinfold_*; the kernel's names exist in this header only.
+ */
+#ifndef PINFOLD_GUP_H
+#define PINFOLD_GUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct page;           /* the record of one 4 KiB frame */
+struct mm_struct;      /* an address space */
+struct vm_area_struct; /* one mapping in it */
+struct task_struct;    /* opaque, may be NULL: accepted for the signature's sake */
+
+#define PINFOLD_SYM(name) __asm__("pinfold_" #name)
+
+/*
+ * Flags of the get calls, values of 5.2.  Any other bit, and POPULATE 0x40, SPLIT 0x80,
+ * NUMA 0x200, MIGRATION 0x400, TRIED 0x800, MLOCK 0x1000, REMOTE 0x2000, COW 0x4000, is -EINVAL.
+ */
+#define FOLL_WRITE    0x01    /* the holder will write */
+#define FOLL_TOUCH    0x02    /* mark accessed (always done) */
+#define FOLL_GET      0x04    /* accepted, changes nothing: every get is a pin */
+#define FOLL_DUMP     0x08    /* a hole is an error: allocate nothing */
+#define FOLL_FORCE    0x10    /* read what the mapping may become readable for */
+#define FOLL_NOWAIT   0x20    /* start I/O if needed, do not wait for it */
+#define FOLL_HWPOISON 0x100   /* report -EHWPOISON instead of -EFAULT */
+#define FOLL_ANON     0x8000  /* only anonymous mappings */
+#define FOLL_LONGTERM 0x10000 /* lifetime decided by the holder, not by one I/O */
+
+/*
+ * The thread's address space for the calls without an mm argument.  NULL takes it away again.
+ * Result: 0, or -EINVAL (not an mm of a live machine).  Locks: none.  Signal-safe: no.
+ */
+int pinfold_use_mm(struct mm_struct *mm);
+
+/*
+ * The mmap lock.  get_user_pages(), _remote() and _locked() want it held by the caller; without it
+ * they give -EINVAL.  A thread that holds it may still touch windows; it must not take it twice.
+ * trylock: 1 taken, 0 not.  May block.
+ */
+void mmap_read_lock(struct mm_struct *mm) PINFOLD_SYM(mmap_read_lock);
+int mmap_read_trylock(struct mm_struct *mm) PINFOLD_SYM(mmap_read_trylock);
+void mmap_read_unlock(struct mm_struct *mm) PINFOLD_SYM(mmap_read_unlock);
+void mmap_write_lock(struct mm_struct *mm) PINFOLD_SYM(mmap_write_lock);
+void mmap_write_unlock(struct mm_struct *mm) PINFOLD_SYM(mmap_write_unlock);
+
+/*
+ * Pin the pages that hold [start, start + nr_pages * 4096).
+ *
+ * start:    an address of the mm; need not be aligned, the page that contains it is meant
+ * nr_pages: 0 gives 0, nothing is looked at (clause A1)
+ * pages:    out, at least nr_pages entries, not inside a window.  NULL: fault in and count only
+ *           (not with FOLL_LONGTERM)
+ * vmas:     out or NULL; valid while the mmap lock is held
+ *
+ * Result: the number of pages pinned, from the start without a gap.  Fewer than asked when one
+ * cannot be delivered; the error is returned only when there is none (clause P1).  0 for
+ * nr_pages > 0 only with FOLL_NOWAIT.
+ *   -EINVAL  flags, mmap lock not held, overflowing range
+ *   -EFAULT  no mapping, no right, beyond the end of the file, read error
+ *            (pinfold_last_fault() says which), pages[] inside a window, no mm
+ *   -ENOMEM  no frame could be had
+ *   -ENOSPC  a write pin found the limit of dirty pages reached, deadline passed
+ *   -EOWNERDEAD  in the child of a fork
+ * Locks: mmap lock held for read or write, kept.  May block and do I/O.
+ */
+long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
+                    struct page **pages, struct vm_area_struct **vmas) PINFOLD_SYM(get_user_pages);
+
+/*
+ * As get_user_pages(), for another mm.  locked: NULL, or points to 1 with the lock held for read;
+ * the lock may then be dropped, *locked is 0 and the lock not held on return (clause L2).
+ * -EINVAL: locked with vmas, *locked not 1.
+ */
+long get_user_pages_remote(struct task_struct *tsk, struct mm_struct *mm, unsigned long start,
+                           unsigned long nr_pages, unsigned int gup_flags, struct page **pages,
+                           struct vm_area_struct **vmas, int *locked)
+	PINFOLD_SYM(get_user_pages_remote);
+
+/* As get_user_pages(); the lock may be dropped, see get_user_pages_remote(). */
+long get_user_pages_locked(unsigned long start, unsigned long nr_pages, unsigned int gup_flags,
+                           struct page **pages, int *locked) PINFOLD_SYM(get_user_pages_locked);
+
+/* As get_user_pages(); takes the lock itself.  Mind the order of the arguments: it is Linux's. */
+long get_user_pages_unlocked(unsigned long start, unsigned long nr_pages, struct page **pages,
+                             unsigned int gup_flags) PINFOLD_SYM(get_user_pages_unlocked);
+
+/*
+ * The fast one: lockless for what is mapped, then as _unlocked.  Do not hold the mmap lock.
+ * nr_pages: 0 gives 0, negative -EINVAL.  No system call and no allocation on a hit.
+ */
+int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
+                        struct page **pages) PINFOLD_SYM(get_user_pages_fast);
+
+/*
+ * Give pins back.  Where 5.2 returns void these tell: 0, or
+ *   -EINVAL  not a page of a live machine, or a page without a pin: refused, nothing changed.
+ *            A list stops nowhere: every good entry is released, the first error is returned
+ *   -EOWNERDEAD  in the child of a fork
+ * The _dirty calls mark each page dirty before they release it, _lock under the page lock (may
+ * block); without _lock the page lock is not taken (clauses D3, D4).
+ * Context: any thread.  put_user_page(s) never block; not async-signal-safe.
+ */
+int put_user_page(struct page *page) PINFOLD_SYM(put_user_page);
+int put_user_pages(struct page **pages, unsigned long npages) PINFOLD_SYM(put_user_pages);
+int put_user_pages_dirty(struct page **pages, unsigned long npages) PINFOLD_SYM(put_user_pages_dirty);
+int put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
+	PINFOLD_SYM(put_user_pages_dirty_lock);
+
+/*
+ * A plain reference: keeps the frame, says nothing about its content.  The page must be pinned or
+ * referenced already.  Result: 0; -EINVAL not a page, or (put) no reference to give back;
+ * -ENOMEM (get) too many.  put_page() on a pin is refused.
+ */
+int get_page(struct page *page) PINFOLD_SYM(get_page);
+int put_page(struct page *page) PINFOLD_SYM(put_page);
+
+/*
+ * The pointer to a pinned page's 4096 bytes: in the pool, or in the library's own view of a direct
+ * file.  Good for the CPU, io_uring and system calls for as long as the pin is held; NULL for what
+ * is not a page.
+ */
+void *page_address(const struct page *page) PINFOLD_SYM(page_address);
+
+/*
+ * Pin [start, start + len) of the thread's mm and describe it as iovecs, one per contiguous run.
+ * This is how a window pointer goes to a system call or a device.
+ *
+ * pages: out, room for every page of the range; iov: out, *nr_iov entries on entry, used ones on
+ * return.  Result: the number of pages pinned; all or nothing: -EFAULT and the errors of
+ * get_user_pages(), -EMSGSIZE if the runs do not fit into iov (nothing stays pinned).
+ */
+long pinfold_iov(unsigned long start, size_t len, unsigned int gup_flags, struct page **pages,
+                 struct iovec *iov, int *nr_iov);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pinfold.h - machines, files, address spaces, commit.  gup.h, included here, has the pin calls.
+ *
+ *   machine   frames, tables, counters: struct pinfold.  Several in one process work.
+ *   file      a regular file with pinfold's own page cache, or memory only
+ *   mm        an address space; its window decides how pointers work
+ *   commit    the only way from a dirty page to the file
+ *
+ * Every call returns a count, 0 or -errno and leaves errno alone.  Nothing is printed and no
+ * thread is started.  Signal handlers (SIGBUS, SIGSEGV) are installed by the first direct mm only.
+ * Structs that begin with `size` are set up as { .size = sizeof(...) }; what is 0 is the default.
+ * Unless a call says otherwise: any thread, may block, not async-signal-safe, no lock held.
+ * After fork() every call in the child gives -EOWNERDEAD; exec and posix_spawn are not affected.
+ */
+#ifndef PINFOLD_PINFOLD_H
+#define PINFOLD_PINFOLD_H
+
+#include <pinfold/gup.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PINFOLD_PAGE_SIZE 4096UL
+
+struct pinfold;      /* a machine */
+struct pinfold_file; /* an open file */
+
+/* ---- the machine ---------------------------------------------------------------------------- */
+
+/* What a failed access was; for the fault policy and pinfold_last_fault(). */
+struct pinfold_fault {
+	size_t size;
+	struct pinfold_file *file; /* NULL: no mapping there */
+	uint64_t offset;           /* byte offset in the file */
+	unsigned long address;     /* in the mm */
+	int error;                 /* -EIO read, -ESTALE file shortened by somebody, -ENOSPC dirty
+	                              limit, -ENOMEM no frame, -ENXIO beyond the end, -EACCES right */
+	int write;
+};
+
+struct pinfold_options {
+	size_t size;
+	size_t memory;       /* bytes of page memory in all, pool and direct frames; 0: 256 MiB */
+	size_t pool;         /* bytes of it in the pool, allocated at once; 0: memory / 8, at least
+	                        4 MiB; a whole number of 2 MiB blocks is used.  Give memory here for
+	                        pool files and memory-only files */
+	size_t dirty_limit;  /* bytes that may be dirty or in a cut; 0: 3/4 of memory */
+	size_t staging;      /* bytes of the pool kept for copies of pages in a cut; 0: pool / 4, at
+	                        most 32 MiB */
+	unsigned deadline_ms;/* waits for a commit, a pin, a lock; 0: 5000 */
+	unsigned flags;      /* PINFOLD_NO_* */
+	/*
+	 * Called in the thread whose load or store through a window cannot be served.  Return 0: try
+	 * the access again; anything else: SIGBUS goes where it went before pinfold (default: the
+	 * process dies).  Runs in signal context: async-signal-safe things only.
+	 */
+	int (*fault_policy)(void *arg, const struct pinfold_fault *fault);
+	void *fault_arg;
+	/* Called when an invariant is broken, instead of abort (debug) or counting (release). */
+	void (*assert_hook)(const char *what);
+};
+#define PINFOLD_NO_URING   1u /* do all I/O in the calling thread */
+#define PINFOLD_NO_SIGNALS 2u /* the application owns SIGBUS/SIGSEGV: pinfold_handle_fault() */
+
+/* 0; -EINVAL options; -ENOMEM memory or descriptors; -ENOSPC /tmpfs-like limits on the memfd. */
+int pinfold_create(const struct pinfold_options *opts, struct pinfold **machine);
+
+/*
+ * Closes the machine.  All mms and files must be closed and all pins and references given back:
+ * -EBUSY otherwise, and nothing changed (pinfold_get_stats() says what is left).  -EINVAL: not a
+ * live machine, so a second close too.
+ */
+int pinfold_destroy(struct pinfold *machine);
+
+struct pinfold_stats {
+	size_t size;
+	uint64_t pins_acquired, pins_released; /* in pages; equal at rest when nothing is pinned */
+	uint64_t refs;                         /* public references held now */
+	uint64_t frames, frames_free;          /* of the pool */
+	uint64_t direct_frames, direct_free;
+	uint64_t staging, staging_free;
+	uint64_t dirty_pages;                  /* dirty, in a cut, or reserved */
+	uint64_t files, mms, vmas, tables;
+	uint64_t faults_missing, faults_minor, faults_write, faults_failed;
+	uint64_t fast_pins, slow_pins;         /* pages pinned by either path */
+	uint64_t pages_read, read_calls;
+	uint64_t evicted, evict_skipped_pinned, evict_skipped_dirty, evict_second_chance;
+	uint64_t commits, commit_pages, claims_by_writer, claims_by_committer;
+	uint64_t journal_bytes, home_bytes, flushes, checkpoints;
+	uint64_t window_installs, window_drops; /* system calls */
+	uint64_t uring_reads, uring_writes;
+	uint64_t invariants_broken;
+};
+int pinfold_get_stats(struct pinfold *machine, struct pinfold_stats *stats);
+
+/*
+ * Walks the whole machine and recomputes every invariant of doc/invariants.md.  Nobody else may
+ * use the machine meanwhile.  Result: the number of violations (0 is good), each reported to the
+ * assert hook; -EINVAL.
+ */
+int pinfold_check(struct pinfold *machine);
+
+/* Frees clean pages until `pages` are free or none is left.  Result: pages freed. */
+long pinfold_reclaim(struct pinfold *machine, unsigned long pages);
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+struct pinfold_file_options {
+	size_t size;
+	unsigned flags;         /* PINFOLD_FILE_* */
+	uint64_t max_size;      /* direct: address space kept for growth, bytes; 0: the file's size
+	                           rounded up to 1 GiB, and at least 1 GiB */
+	unsigned open_wait_ms;  /* wait that long for another holder's lock; 0: not at all */
+	int holder_pid;         /* out, with -EBUSY: who has it open; 0 unknown */
+	unsigned mode;          /* with PINFOLD_FILE_CREATE; 0: 0600 */
+};
+#define PINFOLD_FILE_DIRECT     0x01u /* frames at the file's own offsets: needed by direct windows */
+#define PINFOLD_FILE_CREATE     0x02u /* create if missing */
+#define PINFOLD_FILE_NO_JOURNAL 0x04u /* a crash inside a commit may leave a mix of old and new */
+#define PINFOLD_FILE_ASYNC_WP   0x08u /* direct: no write faults; freeze holds the write sections until
+                                         all is copied, and every store must be inside one */
+#define PINFOLD_FILE_PIN_WAIT   0x10u /* commit waits for write pins (deadline) instead of writing a
+                                         copy and keeping the page dirty */
+#define PINFOLD_FILE_NO_ODIRECT 0x20u /* use the kernel's page cache */
+
+/*
+ * Opens a regular file, replays or discards its journal (path + ".pinfold"), takes its lock.
+ * 0; -EACCES not a regular file, or not writable; -EBUSY open in another pinfold (holder_pid);
+ * -ENOENT; -EINVAL flags, not a page multiple of max_size; -EUCLEAN a journal of another file or
+ * version; -ENOMEM; -EIO; -ENOSPC no room for the journal.  Nothing is changed on error.
+ */
+int pinfold_open(struct pinfold *machine, const char *path, struct pinfold_file_options *opts,
+                 struct pinfold_file **file);
+
+/* Memory only: `bytes` of zeroes that live in frames; never evicted, nothing to commit. */
+int pinfold_open_memory(struct pinfold *machine, uint64_t bytes,
+                        const struct pinfold_file_options *opts, struct pinfold_file **file);
+
+/*
+ * Closes.  What was not committed is gone.  -EBUSY: mapped, pinned, in a cut, or inside a write
+ * section: nothing changed.  -EBADF: closed already.  -EIO: committed pages could not be brought
+ * home; the file is closed all the same and the journal stays for the next open.
+ */
+int pinfold_close(struct pinfold_file *file);
+
+/* The size as this process sees it (growth counts at once, on disk with the next commit). */
+int64_t pinfold_size(struct pinfold_file *file);
+
+/* Grows a file; holes read as zero.  -EFBIG beyond max_size; -EOPNOTSUPP smaller than now. */
+int vfs_truncate(struct pinfold_file *file, uint64_t size) PINFOLD_SYM(vfs_truncate);
+
+/* ---- address spaces ------------------------------------------------------------------------- */
+
+enum pinfold_window {
+	PINFOLD_WINDOW_NONE = 0,  /* addresses are names: pin, page_address(), put */
+	PINFOLD_WINDOW_DIRECT = 1 /* an address is the pointer; direct files only; needs userfaultfd */
+};
+
+/* 0; -ENOMEM; -EPERM or -ENOSYS: userfaultfd refused (pinfold doctor says how to get it). */
+int pinfold_mm_create(struct pinfold *machine, enum pinfold_window window, struct mm_struct **mm);
+
+/* Unmaps everything.  -EBUSY: a thread still uses it in a call; -EBADF: destroyed already. */
+int pinfold_mm_destroy(struct mm_struct *mm);
+
+/* Values as in <sys/mman.h>. */
+#define PINFOLD_PROT_NONE  0
+#define PINFOLD_PROT_READ  1
+#define PINFOLD_PROT_WRITE 2
+#define PINFOLD_MAP_SHARED          0x01
+#define PINFOLD_MAP_FIXED           0x10
+#define PINFOLD_MAP_POPULATE        0x8000
+#define PINFOLD_MAP_FIXED_NOREPLACE 0x100000
+#define PINFOLD_MADV_WILLNEED 3
+#define PINFOLD_MADV_DONTNEED 4
+
+/*
+ * Maps [offset, offset + len) of a file.  addr: 0, or a hint, or with FIXED the place (what was
+ * mapped there whole is replaced; with FIXED_NOREPLACE -EEXIST).  Result: the address, or
+ * -EINVAL (not aligned, empty, overflow, flags without SHARED), -EEXIST, -ENOMEM (address space,
+ * VMAs), -EOPNOTSUPP (a direct window takes direct files only; FIXED over a part of a mapping),
+ * -EBADF.  POPULATE reads ahead; its errors are ignored, as in Linux.
+ */
+long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int flags,
+             struct pinfold_file *file, uint64_t offset) PINFOLD_SYM(vm_mmap);
+
+/*
+ * Whole mappings only (one or several, holes between them are fine for munmap): a range that cuts
+ * one is -EOPNOTSUPP and changes nothing.  munmap: pins outlive it (clause M1).  mprotect: -ENOMEM
+ * for a hole.  madvise: WILLNEED starts reading and returns; DONTNEED drops translations, the pages
+ * stay in the cache (clause M2); any part of a mapping; -EINVAL other advice, -ENOMEM a hole.
+ */
+int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t len) PINFOLD_SYM(vm_munmap);
+int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
+	PINFOLD_SYM(vm_mprotect);
+int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
+	PINFOLD_SYM(vm_madvise);
+
+/*
+ * Copies from or to an mm through short pins; works for every window, also for ranges that are not
+ * resident.  gup_flags: 0 reads into buf, FOLL_WRITE writes from it.  Result: bytes copied (short at
+ * a hole, clause P14), or an error when none was.
+ */
+long access_process_vm(struct mm_struct *mm, unsigned long addr, void *buf, size_t len,
+                       unsigned int gup_flags) PINFOLD_SYM(access_process_vm);
+
+/*
+ * Starts reading [addr, addr + len).  Where io_uring is available the call returns before the data
+ * is there; pinfold_poll_fd() becomes readable as reads complete, and pinfold_progress() takes note
+ * of them (so does any thread that waits for one of the pages).  Without io_uring the caller reads
+ * now.  Result: pages started or already there; -EFAULT no mapping.
+ */
+long pinfold_prefetch(struct mm_struct *mm, unsigned long addr, size_t len);
+
+/* An eventfd, owned by the machine; -EOPNOTSUPP without io_uring (nothing is ever pending). */
+int pinfold_poll_fd(struct pinfold *machine);
+
+/* Handles completed reads.  Result: how many.  Never blocks. */
+int pinfold_progress(struct pinfold *machine);
+
+/*
+ * For applications that install their own SIGBUS or SIGSEGV handler: call it first.  1: it was
+ * ours and is served, return from the handler; 0: not ours.  Async-signal-safe.
+ */
+int pinfold_handle_fault(int sig, void *siginfo, void *ucontext);
+
+/* The thread's last failed access, by pointer or by pin.  -ENOENT: none. */
+int pinfold_last_fault(struct pinfold_fault *fault);
+
+/* ---- commit --------------------------------------------------------------------------------- */
+
+/*
+ * A write section: stores between begin and end are in one cut, all of them.  bytes: how much may
+ * become dirty inside, rounded up to pages; reserved now.  0; -ENOSPC over the dirty limit: commit
+ * first; -EDEADLK inside a section of the same file; -EBADF.  Waits while a freeze protects.
+ * Sections belong to the thread; sections of different files nest, in any order.
+ */
+int pinfold_write_begin(struct pinfold_file *file, size_t bytes);
+int pinfold_write_end(struct pinfold_file *file);
+
+struct pinfold_range {
+	uint64_t offset, length;
+	int error;
+};
+
+/* What a commit did, or why not. */
+struct pinfold_report {
+	size_t size;
+	unsigned flags;            /* PINFOLD_COMMIT_* */
+	uint64_t cut;
+	uint64_t pages;            /* in the cut */
+	uint64_t pinned;           /* of them under a write pin: a copy was written, still dirty */
+	uint64_t claimed_by_writers;
+	uint64_t journal_bytes, home_bytes;
+	unsigned flushes;
+	unsigned nr_failed;        /* ranges that could not be written; first 8 in failed[] */
+	struct pinfold_range failed[8];
+};
+#define PINFOLD_COMMIT_NOT_HOME      1u /* committed, but the file itself is not up to date yet: the
+                                           journal is kept and replayed */
+#define PINFOLD_COMMIT_FLUSH_FAILED  2u /* with an error: after a crash the state is old or new */
+
+/*
+ * Freeze fixes the cut: the dirty pages of [offset, offset + length) as they are now; length 0: to
+ * the end.  Writers are held only meanwhile.  Result: the cut's number, > 0; -EBUSY another cut of
+ * this file is not written yet, or a write pin did not go away in time (PIN_WAIT); -EDEADLK inside a
+ * section; -EINVAL not page-aligned; -EBADF.
+ */
+int64_t pinfold_freeze(struct pinfold_file *file, uint64_t offset, uint64_t length);
+
+/*
+ * Writes a cut.  0: it is on disk and survives a crash whole (with NO_JOURNAL: is in the file).
+ * Otherwise nothing of it is promised, its pages are dirty again, and another freeze and commit may be
+ * tried: -ENOSPC, -EIO, -ESTALE (somebody shortened the file), -ENOENT not the current cut.
+ */
+int pinfold_commit_wait(struct pinfold_file *file, int64_t cut, struct pinfold_report *report);
+
+/* Freeze, then commit_wait.  0 also when nothing was dirty. */
+int pinfold_commit(struct pinfold_file *file, uint64_t offset, uint64_t length,
+                   struct pinfold_report *report);
+
+/* Brings everything committed home, flushes it and empties the journal.  0, -EIO, -ENOSPC, -EBADF. */
+int pinfold_checkpoint(struct pinfold_file *file);
+
+/* ---- looking from outside ------------------------------------------------------------------- */
+
+/* The state of path's journal; changes nothing. */
+struct pinfold_journal_info {
+	size_t size;
+	int exists, valid;      /* valid: the header belongs to this file and version */
+	int holder_pid;         /* 0: nobody has it open */
+	uint64_t commits;       /* whole commits that an open would replay */
+	uint64_t pages, bytes;  /* in them */
+	uint64_t file_size;     /* after the replay */
+	int torn;               /* behind them begins a commit that is not whole: discarded at open */
+};
+int pinfold_journal_state(const char *path, struct pinfold_journal_info *info);
+
+/* What this system offers; each 0 or -errno. */
+struct pinfold_probe {
+	size_t size;
+	int memfd, userfaultfd, uffd_user_mode_only, uffd_dev, uring, pagemap_scan;
+	uint64_t memlock, max_map_count, memory_limit; /* bytes, count, bytes (cgroup or RAM) */
+	int uffd_how;           /* 0 none, 1 system call, 2 user mode only, 3 /dev/userfaultfd */
+};
+int pinfold_get_probe(struct pinfold_probe *probe);
+
+const char *pinfold_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
