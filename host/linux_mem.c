@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * linux_mem.c - memory from the kernel: private mappings and memory files.
+ *
+ * A memory file is allocated by fallocate, never by a store: a store into a hole of a full system
+ * is a SIGBUS inside the library, a failed fallocate is an error code.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "host/host.h"
+#include "host/linux.h"
+
+void *host_map(size_t len)
+{
+	int kept = errno;
+	void *p;
+
+	if (host_fail())
+		return NULL;
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	         -1, 0);
+	errno = kept;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void host_unmap(void *p, size_t len)
+{
+	int kept = errno;
+
+	if (p)
+		munmap(p, len);
+	errno = kept;
+}
+
+/* vm.memfd_noexec = 2 refuses one without NOEXEC_SEAL; kernels before 6.3 refuse one with it. */
+static int memfd(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create(name, MFD_CLOEXEC);
+	return fd;
+}
+
+int host_memfd(const char *name, size_t len)
+{
+	int kept = errno;
+	int fd, err = 0;
+
+	if (host_fail())
+		return -ENOMEM;
+	fd = memfd(name);
+	if (fd < 0) {
+		err = -errno;
+	} else if (ftruncate(fd, (off_t)len)) {
+		err = -errno;
+		close(fd);
+	}
+	errno = kept;
+	return err ? err : fd;
+}
+
+void host_close(int fd)
+{
+	int kept = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = kept;
+}
+
+static int allocate(int fd, int mode, uint64_t off, size_t len)
+{
+	int kept = errno;
+	int err;
+
+	do
+		err = fallocate(fd, mode, (off_t)off, (off_t)len) ? -errno : 0;
+	while (err == -EINTR);
+	errno = kept;
+	return err;
+}
+
+int host_memfd_alloc(int fd, uint64_t off, size_t len)
+{
+	if (host_fail())
+		return -ENOMEM;
+	return allocate(fd, 0, off, len);
+}
+
+int host_memfd_punch(int fd, uint64_t off, size_t len)
+{
+	return allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+}
+
+void *host_memfd_map(int fd, size_t len)
+{
+	int kept = errno;
+	void *p;
+
+	if (host_fail())
+		return NULL;
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (p != MAP_FAILED && madvise(p, len, MADV_DONTFORK)) {
+		munmap(p, len);
+		p = MAP_FAILED;
+	}
+	errno = kept;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void host_collapse(void *p, size_t len)
+{
+	int kept = errno;
+
+	madvise(p, len, MADV_COLLAPSE);
+	errno = kept;
+}
