@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* check.c - the whole machine looked at from outside: mm_check(), and its numbers. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/export.h"
+#include "mm/debug.h"
+#include "mm/filemap.h"
+#include "mm/handle.h"
+#include "mm/lru.h"
+#include "mm/machine.h"
+#include "mm/rmap.h"
+#include "mm/vmstat.h"
+
+/* I1, I4: words that are zero, and the sum of all pins and references. */
+static int check_words(struct pinfold *m, uint64_t *refs)
+{
+	uint64_t pins = 0;
+	int bad = 0;
+
+	*refs = 0;
+	for (uint32_t i = 0; i < m->nr_frames; i++) {
+		uint64_t c = page_count(pfn_to_page(m, i));
+
+		if (!c || ((c & PC_FREE) && c != PC_FREE)) {
+			debug_broken("I1: a page's word is zero, or FREE and counted",
+			             pfn_to_page(m, i));
+			bad++;
+			continue;
+		}
+		if (c == PC_FREE)
+			continue;
+		pins += pc_pins(c);
+		*refs += pc_refs(c);
+	}
+	if (pins != vmstat_pins(m, PINS_ACQUIRED) - vmstat_pins(m, PINS_RELEASED)) {
+		debug_broken("I4: pins counted on pages are not acquired minus released", NULL);
+		bad++;
+	}
+	return bad;
+}
+
+int mm_check(struct pinfold *m)
+{
+	uint64_t refs;
+	int bad;
+
+	/* Reads that nobody waited for leave pages locked until their end is noted. */
+	while (host_ring_pending(m->ring))
+		host_ring_reap(m->ring, 10000000);
+	bad = check_words(m, &refs) + page_alloc_check(m) + lru_check(m);
+	for (struct pinfold_file *f = m->files; f; f = f->next)
+		if (atomic_load(&f->magic) == FILE_MAGIC)
+			bad += filemap_check(&f->mapping);
+	for (struct mm_struct *mm = m->mms; mm; mm = mm->next)
+		if (mm->magic == MM_MAGIC)
+			bad += rmap_check_mm(mm);
+	return bad;
+}
+
+PINFOLD_EXPORT int pinfold_check(struct pinfold *m)
+{
+	int r = machine_check_live(m);
+
+	return r ? r : mm_check(m);
+}
+
+static uint64_t event(struct pinfold *m, enum vm_event e)
+{
+	return atomic_load_explicit(&m->event[e], memory_order_relaxed);
+}
+
+static void frames(struct pinfold *m, struct pinfold_stats *s)
+{
+	for (uint32_t i = 0; i < m->nr_frames; i++) {
+		uint64_t c = page_count(pfn_to_page(m, i));
+
+		if (!(c & PC_FREE))
+			s->refs += pc_refs(c);
+	}
+	s->frames = m->pool_frames;
+	s->frames_free = atomic_load(&m->nr_free);
+	s->direct_frames = m->direct_frames;
+	s->direct_free = atomic_load(&m->nr_direct_free);
+	s->staging = m->staging_total;
+	s->staging_free = atomic_load(&m->nr_staging);
+	s->dirty_pages = (uint64_t)atomic_load(&m->dirty);
+}
+
+static void events(struct pinfold *m, struct pinfold_stats *s)
+{
+	s->faults_missing = event(m, FAULTS_MISSING);
+	s->faults_minor = event(m, FAULTS_MINOR);
+	s->faults_write = event(m, FAULTS_WRITE);
+	s->faults_failed = event(m, FAULTS_FAILED);
+	s->slow_pins = event(m, SLOW_PINS);
+	s->pages_read = event(m, PAGES_READ);
+	s->read_calls = event(m, READ_CALLS);
+	s->evicted = event(m, EVICTED);
+	s->evict_skipped_pinned = event(m, SKIPPED_PINNED);
+	s->evict_skipped_dirty = event(m, SKIPPED_DIRTY);
+	s->evict_second_chance = event(m, SECOND_CHANCE);
+	s->commits = event(m, COMMITS);
+	s->commit_pages = event(m, COMMIT_PAGES);
+	s->claims_by_writer = event(m, CLAIMS_WRITER);
+	s->claims_by_committer = event(m, CLAIMS_COMMITTER);
+	s->journal_bytes = event(m, JOURNAL_BYTES);
+	s->home_bytes = event(m, HOME_BYTES);
+	s->flushes = event(m, FLUSHES);
+	s->checkpoints = event(m, CHECKPOINTS);
+	s->window_installs = event(m, WINDOW_INSTALLS);
+	s->window_drops = event(m, WINDOW_DROPS);
+}
+
+PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *stats)
+{
+	struct pinfold_stats s = { .size = sizeof(s) };
+	int r = machine_check_live(m);
+
+	if (r)
+		return r;
+	if (!stats || stats->size < sizeof(size_t) || stats->size > sizeof(s))
+		return -EINVAL;
+	s.size = stats->size;
+	s.pins_acquired = vmstat_pins(m, PINS_ACQUIRED);
+	s.pins_released = vmstat_pins(m, PINS_RELEASED);
+	s.fast_pins = vmstat_pins(m, FAST_PINS);
+	frames(m, &s);
+	events(m, &s);
+	s.files = atomic_load(&m->nr_files);
+	s.mms = atomic_load(&m->nr_mms);
+	s.vmas = atomic_load(&m->nr_vmas);
+	s.tables = m->tables.live;
+	s.uring_reads = host_ring_count(m->ring, false);
+	s.uring_writes = host_ring_count(m->ring, true);
+	s.invariants_broken = debug_broken_count();
+	memcpy(stats, &s, stats->size);
+	return 0;
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gup.c - the pin calls.  From top to bottom: check the arguments once; the fast path; loop A, under
+ * the mmap lock: look at the slot, pin, or fault and look again.
+ *
+ * This is the only file that loops over faults.  Everything below returns a fact.
+ */
+#include "mm/gup.h"
+
+#include <errno.h>
+
+#include "lib/export.h"
+#include "mm/debug.h"
+#include "mm/gup_fast.h"
+#include "mm/reclaim.h"
+#include "mm/registry.h"
+
+#define GUP_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_DUMP | FOLL_FORCE | FOLL_NOWAIT | \
+                   FOLL_HWPOISON | FOLL_ANON | FOLL_LONGTERM)
+#define RECLAIM_FRAMES 32u
+#define RETRY_LIMIT 1000000u
+
+struct mm_struct *current_mm(int *err)
+{
+	struct mm_struct *mm = current.mm;
+
+	*err = mm ? mm_check_live(mm) : vmstat_in_child ? -EOWNERDEAD : -EFAULT;
+	return *err ? NULL : mm;
+}
+
+void faultin_lock(struct faultin *fi)
+{
+	host_read_lock(&fi->mm->mmap_lock);
+	fi->held = true;
+}
+
+void faultin_unlock(struct faultin *fi)
+{
+	host_read_unlock(&fi->mm->mmap_lock);
+	fi->held = false;
+	fi->dropped = true;
+}
+
+/* ---- fault and look again -------------------------------------------------------------------- */
+
+static uint64_t deadline(struct faultin *fi)
+{
+	if (!fi->deadline)
+		fi->deadline = host_now() + fi->mm->machine->opts.deadline_ms * 1000000ull;
+	return fi->deadline;
+}
+
+/* Waits are better done without the lock: who ends them may need it. */
+static void drop_for_wait(struct faultin *fi)
+{
+	if (fi->held && (fi->flags & FAULT_ALLOW_DROP))
+		faultin_unlock(fi);
+}
+
+/* No frame: reclaim; none to be had: a commit may free some, unless this thread is what it waits for. */
+static int wait_for_frame(struct faultin *fi, struct address_space *mapping)
+{
+	struct pinfold *m = fi->mm->machine;
+	enum frame_kind kind = mapping->memfd >= 0 ? FRAME_DIRECT : FRAME_POOL;
+	uint32_t seen = atomic_load(&m->commit_event);
+	uint64_t now;
+
+	drop_for_wait(fi);
+	if (reclaim_frames(m, kind, RECLAIM_FRAMES))
+		return 0;
+	if (current.nr_sections || !atomic_load(&m->dirty))
+		return -ENOMEM;
+	now = host_now();
+	if (now >= deadline(fi))
+		return -ENOMEM;
+	/* Pins end without an event: look again now and then. */
+	host_wait(&m->commit_event, seen, 10000000);
+	return 0;
+}
+
+/* Too many dirty pages.  Inside a section nobody can commit: waiting would be for nothing (D11). */
+static int wait_for_room(struct faultin *fi)
+{
+	if (current.nr_sections || (fi->flags & FAULT_NOWAIT))
+		return -ENOSPC;
+	drop_for_wait(fi);
+	return cut_wait_room(fi->mm->machine, deadline(fi)) ? 0 : -ENOSPC;
+}
+
+/* What the handler could not do is done here, or is an error.  mapping's file is kept open. */
+static int resolve(struct faultin *fi, struct vm_fault *vmf, enum fault_fact fact,
+                   struct address_space *mapping)
+{
+	int r = 0;
+
+	switch (fact) {
+	case FAULT_DONE:
+	case FAULT_AGAIN:
+		return 0;
+	case FAULT_BLOCK:
+		return 1;
+	case FAULT_NO_FRAME:
+		return fi->flags & FAULT_NOWAIT ? 1 : wait_for_frame(fi, mapping);
+	case FAULT_LIMIT:
+		return wait_for_room(fi);
+	case FAULT_WAIT_CLAIM:
+		if (fi->flags & FAULT_NOWAIT) {
+			r = 1;
+		} else {
+			drop_for_wait(fi);
+			r = cut_wait_claim(mapping, vmf->page, deadline(fi)) ? 0 : -EBUSY;
+		}
+		put_internal(fi->mm->machine, vmf->page);
+		return r;
+	case FAULT_WAIT_PINS:
+		if (fi->flags & FAULT_NOWAIT)
+			return 1;
+		drop_for_wait(fi);
+		return cut_wait_pins(mapping, deadline(fi)) ? 0 : -EBUSY;
+	case FAULT_ACCESS:
+		return -EACCES;
+	case FAULT_ERROR:
+		return vmf->error;
+	}
+	return -EFAULT;
+}
+
+static void note_failure(struct faultin *fi, unsigned long addr, struct vm_area_struct *vma, int err)
+{
+	struct pinfold_fault f = {
+		.size = sizeof(f), .address = addr, .error = err,
+		.write = !!(fi->flags & FAULT_WRITE),
+	};
+
+	if (vma) {
+		f.file = (struct pinfold_file *)vma->mapping;
+		f.offset = vma_index(vma, addr) << PAGE_SHIFT;
+	}
+	current.fault = f;
+	count_event(fi->mm->machine, FAULTS_FAILED, 1);
+}
+
+/* One look.  0 and *done, 0 look again, 1 would block, or -errno. */
+static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
+{
+	struct vm_area_struct *vma = vma_find(fi->mm, addr), copy;
+	struct vm_fault vmf = {
+		.vma = vma, .addr = addr, .flags = fi->flags, .want = fi->want,
+	};
+	struct address_space *mapping;
+	enum fault_fact fact;
+	int r;
+
+	if (!vma) {
+		note_failure(fi, addr, NULL, -EFAULT);
+		return -EFAULT;
+	}
+	copy = *vma; /* for the report: the lock may be dropped below */
+	mapping = vma->mapping;
+	atomic_fetch_add(&mapping->users, 1);
+	fact = handle_mm_fault(&vmf);
+	if (vmf.dropped) {
+		fi->held = false;
+		fi->dropped = true;
+	}
+	*done = fact == FAULT_DONE;
+	if (*done && (fi->flags & FAULT_WINDOW ? !(fi->flags & FAULT_WRITE) : fi->want > 1))
+		fault_around(vma, addr, addr + (fi->want > 16 ? fi->want : 16) * PAGE_SIZE,
+		             fi->flags & FAULT_WINDOW);
+	r = resolve(fi, &vmf, fact, mapping);
+	atomic_fetch_sub(&mapping->users, 1);
+	if (r < 0)
+		note_failure(fi, addr, &copy, r);
+	return r == -EACCES ? -EFAULT : r;
+}
+
+int faultin_page(struct faultin *fi, unsigned long addr)
+{
+	/* Bounded: each round either waited for something, or lost the page to somebody else's work. */
+	for (unsigned tries = 0; tries < RETRY_LIMIT; tries++) {
+		bool done = false;
+		int r;
+
+		if (!fi->held)
+			faultin_lock(fi);
+		r = faultin_once(fi, addr, &done);
+		if (r || done)
+			return r;
+	}
+	VM_WARN_ON(true);
+	return -EBUSY;
+}
+
+/* ---- loop A ---------------------------------------------------------------------------------- */
+
+struct gup {
+	struct faultin fi;
+	unsigned flags;
+	unsigned long addr, end;
+	struct page **pages;
+	struct vm_area_struct **vmas;
+	struct vm_area_struct *vma; /* checked; NULL: look it up */
+	unsigned long done;
+	unsigned long ahead;        /* read-ahead was started up to here */
+};
+
+/* V2's order for the mappings there are.  0 or -EFAULT. */
+static int check_vma(const struct vm_area_struct *vma, unsigned flags)
+{
+	bool dirty_tracked = vma->mapping->ops->commits && (vma->prot & PINFOLD_PROT_WRITE);
+
+	if (flags & FOLL_ANON)
+		return -EFAULT;
+	/* V7, until leases exist: nobody could take the pages back for a commit. */
+	if ((flags & FOLL_WRITE) && (flags & FOLL_LONGTERM) && dirty_tracked)
+		return -EFAULT;
+	/* FORCE would need a private copy to write to (V5); all mappings are shared. */
+	if (flags & FOLL_WRITE)
+		return vma->prot & PINFOLD_PROT_WRITE ? 0 : -EFAULT;
+	return (vma->prot & PINFOLD_PROT_READ) || (flags & FOLL_FORCE) ? 0 : -EFAULT;
+}
+
+static uint32_t sticky_of(unsigned flags)
+{
+	return PG_referenced | (flags & FOLL_WRITE ? PG_wpinned : 0) |
+	       (flags & FOLL_LONGTERM ? PG_longterm : 0);
+}
+
+/* Pins what the slot shows.  The leaf lock keeps the slot, and with it the page, from changing. */
+static struct page *pin_slot(struct gup *g, int *err)
+{
+	struct pinfold *m = g->fi.mm->machine;
+	uint64_t need = SLOT_PRESENT | (g->flags & FOLL_WRITE ? SLOT_WRITE | SLOT_PINW : 0);
+	struct table *leaf = leaf_lock_if(g->fi.mm, g->addr);
+	struct page *page = NULL;
+	uint64_t s;
+	int fact;
+
+	*err = 0;
+	if (!leaf)
+		return NULL;
+	s = atomic_load_explicit(pt_slot(leaf, g->addr), memory_order_relaxed);
+	if ((s & need) == need) {
+		page = pfn_to_page(m, s >> PAGE_SHIFT);
+		page_mark_pin(page_head(page), sticky_of(g->flags));
+		if (!page_try_add(page_head(page), PC_PIN, 1, &fact)) {
+			dec_done(m, page_head(page), fact);
+			/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
+			page = NULL;
+			*err = -ENOMEM;
+		} else {
+			page_mark_pin(page_head(page), sticky_of(g->flags));
+		}
+	}
+	host_unlock(&leaf->lock);
+	return page;
+}
+
+/* Many pages missing: start reading them together before the first is waited for. */
+static void read_ahead(struct gup *g)
+{
+	unsigned long end = g->vma->end < g->end ? g->vma->end : g->end;
+	uint64_t n = (end - g->addr) >> PAGE_SHIFT;
+
+	if (g->addr < g->ahead || n < 2 || (g->flags & FOLL_NOWAIT))
+		return;
+	if (n > TABLE_SLOTS)
+		n = TABLE_SLOTS;
+	filemap_readahead(g->vma->mapping, vma_index(g->vma, g->addr), n);
+	g->ahead = g->addr + (n << PAGE_SHIFT);
+}
+
+/* FOLL_NOWAIT: the read is started where that does not mean doing it. */
+static void start_read(struct gup *g)
+{
+	if (g->fi.mm->machine->ring)
+		filemap_readahead(g->vma->mapping, vma_index(g->vma, g->addr), 1);
+}
+
+/* One page: 1 delivered, 0 not without waiting, or -errno. */
+static int gup_one(struct gup *g)
+{
+	struct page *page;
+	int r;
+
+	for (unsigned tries = 0; tries < RETRY_LIMIT; tries++) {
+		if (!g->fi.held) {
+			faultin_lock(&g->fi);
+			g->vma = NULL;
+		}
+		if (!g->vma || g->addr >= g->vma->end) {
+			g->vma = vma_find(g->fi.mm, g->addr);
+			r = g->vma ? check_vma(g->vma, g->flags) : -EFAULT;
+			if (r) {
+				note_failure(&g->fi, g->addr, g->vma, g->vma ? -EACCES : r);
+				return r;
+			}
+		}
+		page = pin_slot(g, &r);
+		if (r)
+			return r;
+		if (page) {
+			if (g->pages)
+				g->pages[g->done] = page;
+			else
+				gup_fast_undo(g->fi.mm->machine, page_head(page), 1);
+			if (g->vmas)
+				g->vmas[g->done] = g->vma;
+			return 1;
+		}
+		read_ahead(g);
+		g->fi.want = (g->end - g->addr) >> PAGE_SHIFT;
+		r = faultin_page(&g->fi, g->addr);
+		if (r == 1) {
+			start_read(g);
+			return 0;
+		}
+		if (r)
+			return r;
+		if (g->fi.flags & FAULT_ALLOW_DROP)
+			g->vma = NULL; /* the lock may have been dropped and taken again */
+	}
+	return -EBUSY;
+}
+
+/* Reasons a file has for a failed page are told by pinfold_last_fault(); a pin says -EFAULT (F4). */
+static long gup_errno(int r)
+{
+	return r == -ENXIO || r == -EIO || r == -ESTALE || r == -EACCES ? -EFAULT : r;
+}
+
+static long gup_loop(struct gup *g)
+{
+	struct pinfold *m = g->fi.mm->machine;
+	long first = 0;
+
+	if (unlikely(current.machine != m))
+		vmstat_attach(m);
+	current.inside++;
+	while (g->addr < g->end) {
+		int r = gup_one(g);
+
+		if (r <= 0) {
+			first = gup_errno(r);
+			break;
+		}
+		g->done++;
+		g->addr += PAGE_SIZE;
+	}
+	current.inside--;
+	if (g->pages) {
+		count_pins(PINS_ACQUIRED, g->done);
+		count_event(m, SLOW_PINS, g->done);
+	}
+	return g->done ? (long)g->done : first;
+}
+
+/* ---- arguments ------------------------------------------------------------------------------- */
+
+/* Checked once, here, for every call.  0 or -errno. */
+static long check_args(unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
+{
+	if ((flags & ~(unsigned)GUP_FLAGS) || (!pages && (flags & FOLL_LONGTERM)))
+		return -EINVAL;
+	if (!nr)
+		return 0;
+	if (nr > (~0ul >> PAGE_SHIFT) || (start & PAGE_MASK) + (nr << PAGE_SHIFT) < (start & PAGE_MASK))
+		return -EOVERFLOW;
+	if (pages && in_window(pages, nr * sizeof(*pages)))
+		return -EFAULT;
+	return 0;
+}
+
+static void gup_init(struct gup *g, struct mm_struct *mm, unsigned long start, unsigned long nr,
+                     unsigned flags)
+{
+	*g = (struct gup){
+		.fi = { .mm = mm }, .flags = flags, .addr = start & PAGE_MASK,
+		.end = (start & PAGE_MASK) + (nr << PAGE_SHIFT),
+	};
+	if (flags & FOLL_WRITE)
+		g->fi.flags |= FAULT_WRITE | FAULT_PIN;
+	if (flags & FOLL_NOWAIT)
+		g->fi.flags |= FAULT_NOWAIT;
+	if (flags & FOLL_FORCE)
+		g->fi.flags |= FAULT_FORCE;
+}
+
+long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned flags,
+               struct page **pages)
+{
+	struct gup g;
+	long r;
+
+	gup_init(&g, mm, start, nr, flags);
+	g.pages = pages;
+	/* A thread that holds the lock through the public call goes on under it. */
+	if (current.mmap_held == mm)
+		g.fi.held = true;
+	else
+		g.fi.flags |= FAULT_ALLOW_DROP;
+	r = gup_loop(&g);
+	if (g.fi.held && current.mmap_held != mm)
+		faultin_unlock(&g.fi);
+	return r;
+}
+
+/* The calls that want the lock held by the caller; locked as in Linux (clauses L1, L2). */
+static long gup_held(struct gup *g, int *locked)
+{
+	long r;
+
+	if (current.mmap_held != g->fi.mm)
+		return -EINVAL;
+	g->fi.held = true;
+	if (!locked)
+		return gup_loop(g);
+	if (*locked != 1)
+		return -EINVAL;
+	g->fi.flags |= FAULT_ALLOW_DROP;
+	r = gup_loop(g);
+	if (g->fi.dropped) {
+		if (g->fi.held)
+			faultin_unlock(&g->fi);
+		current.mmap_held = NULL;
+		*locked = 0;
+	}
+	return r;
+}
+
+PINFOLD_EXPORT long get_user_pages_remote(struct task_struct *tsk, struct mm_struct *mm,
+                                          unsigned long start, unsigned long nr_pages,
+                                          unsigned int gup_flags, struct page **pages,
+                                          struct vm_area_struct **vmas, int *locked)
+{
+	long r = mm_check_live(mm);
+	struct gup g;
+
+	(void)tsk; /* 5.2 counts its faults; nobody here has such a counter */
+	if (!r)
+		r = check_args(start, nr_pages, gup_flags, pages);
+	if (!r && vmas && (locked || in_window(vmas, nr_pages * sizeof(*vmas))))
+		r = locked ? -EINVAL : -EFAULT;
+	if (r || !nr_pages)
+		return r;
+	gup_init(&g, mm, start, nr_pages, gup_flags);
+	g.pages = pages;
+	g.vmas = vmas;
+	return gup_held(&g, locked);
+}
+
+PINFOLD_EXPORT long get_user_pages(unsigned long start, unsigned long nr_pages,
+                                   unsigned int gup_flags, struct page **pages,
+                                   struct vm_area_struct **vmas)
+{
+	int err;
+	struct mm_struct *mm = current_mm(&err);
+
+	return mm ? get_user_pages_remote(NULL, mm, start, nr_pages, gup_flags, pages, vmas, NULL) :
+	            err;
+}
+
+PINFOLD_EXPORT long get_user_pages_locked(unsigned long start, unsigned long nr_pages,
+                                          unsigned int gup_flags, struct page **pages, int *locked)
+{
+	int err;
+	struct mm_struct *mm = current_mm(&err);
+
+	if (!locked)
+		return -EINVAL;
+	return mm ? get_user_pages_remote(NULL, mm, start, nr_pages, gup_flags, pages, NULL, locked) :
+	            err;
+}
+
+PINFOLD_EXPORT long get_user_pages_unlocked(unsigned long start, unsigned long nr_pages,
+                                            struct page **pages, unsigned int gup_flags)
+{
+	int err;
+	struct mm_struct *mm = current_mm(&err);
+	long r = mm ? check_args(start, nr_pages, gup_flags, pages) : err;
+
+	return r || !nr_pages ? r : pin_range(mm, start, nr_pages, gup_flags, pages);
+}
+
+/* What the lockless path needs of a slot. */
+static inline uint64_t fast_need(unsigned flags)
+{
+	uint64_t need = SLOT_PRESENT;
+
+	if (!(flags & FOLL_WRITE))
+		return need | SLOT_READ;
+	need |= SLOT_WRITE | SLOT_PINW;
+	return flags & FOLL_LONGTERM ? need | SLOT_LTW : need;
+}
+
+/* The rest of get_user_pages_fast(): what was not pinned, and everything that is wrong. */
+static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, int done,
+                                                   unsigned flags, struct page **pages)
+{
+	int err;
+	struct mm_struct *mm = current_mm(&err);
+	long r;
+
+	if (nr <= 0)
+		return nr < 0 ? -EINVAL : (flags & ~(unsigned)GUP_FLAGS) ? -EINVAL : 0;
+	r = mm ? check_args(start, (unsigned long)nr, flags, pages) : err;
+	if (!r && flags & (FOLL_NOWAIT | FOLL_HWPOISON | FOLL_ANON | FOLL_DUMP))
+		r = -EINVAL; /* A16 */
+	if (r)
+		return (int)r;
+	if (unlikely(current.machine != mm->machine)) { /* before the first pin is counted */
+		vmstat_attach(mm->machine);
+		return get_user_pages_fast(start, nr, flags, pages);
+	}
+	r = pin_range(mm, start + ((unsigned long)done << PAGE_SHIFT), (unsigned long)(nr - done), flags,
+	              pages ? pages + done : NULL);
+	if (r < 0)
+		return done ? done : (int)r; /* P3 */
+	return done + (int)r;
+}
+
+#define FAST_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_LONGTERM | FOLL_FORCE)
+
+PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
+                                       struct page **pages)
+{
+	struct mm_struct *mm = current.mm;
+	unsigned long nr = (unsigned long)(long)nr_pages, done;
+
+	start &= PAGE_MASK;
+	/* One test for all that is not plain; the slow end tells the cases apart. */
+	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
+	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
+	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
+		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
+	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
+	count_pins(PINS_ACQUIRED, done);
+	count_pins(FAST_PINS, done);
+	if (likely(done == nr))
+		return nr_pages;
+	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
+}

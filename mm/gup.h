@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gup.h - what populate, access and the window share with the pin calls: the one loop that faults and
+ * looks again (decision D6).
+ */
+#ifndef PINFOLD_GUP_INTERNAL_H
+#define PINFOLD_GUP_INTERNAL_H
+
+#include "mm/fault.h"
+#include "mm/handle.h"
+
+/* An mm with its lock, and what an access wants of it. */
+struct faultin {
+	struct mm_struct *mm;
+	unsigned flags;     /* FAULT_* for the handler; ALLOW_DROP: the lock may be dropped */
+	bool held;          /* the mmap lock is held, for reading unless ALLOW_DROP is clear */
+	bool dropped;       /* it was not held for some time */
+	uint64_t want;
+	uint64_t deadline;  /* 0: set at the first wait */
+};
+
+/*
+ * Makes the slot of addr good for the access and in a window installs the translation.
+ * 0: it was, and may not be any more: look.  1: would block (NOWAIT).  -errno: -EFAULT no mapping or no
+ * right, -ENXIO, -EIO, -ESTALE, -ENOMEM, -ENOSPC, -EBUSY.  The lock is held on return iff fi->held.
+ */
+int faultin_page(struct faultin *fi, unsigned long addr);
+
+/* Takes or drops the lock of fi, noting it. */
+void faultin_lock(struct faultin *fi);
+void faultin_unlock(struct faultin *fi);
+
+/* The thread's live mm; NULL and *err. */
+struct mm_struct *current_mm(int *err);
+
+/* As get_user_pages_unlocked(), for a given mm. */
+long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned gup_flags,
+               struct page **pages);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* handle.c - see handle.h. */
+#include "mm/handle.h"
+
+#include <errno.h>
+
+#include "mm/registry.h"
+
+int machine_check_live(const struct pinfold *m)
+{
+	if (!registry_has_machine(m))
+		return -EINVAL;
+	return atomic_load_explicit(&m->dead, memory_order_relaxed) ? -EOWNERDEAD : 0;
+}
+
+int mm_check_live(const struct mm_struct *mm)
+{
+	if (!mm || mm->magic != MM_MAGIC)
+		return -EINVAL;
+	return atomic_load_explicit(&mm->machine->dead, memory_order_relaxed) ? -EOWNERDEAD : 0;
+}
+
+int file_enter(struct pinfold_file *file)
+{
+	if (!file)
+		return -EBADF;
+	/* Counted first, then looked at; close changes magic first, then looks at the count: one of the
+	 * two sees the other (both are seq_cst). */
+	atomic_fetch_add(&file->mapping.users, 1);
+	if (atomic_load(&file->magic) != FILE_MAGIC) {
+		atomic_fetch_sub(&file->mapping.users, 1);
+		return -EBADF;
+	}
+	if (atomic_load_explicit(&file->mapping.machine->dead, memory_order_relaxed)) {
+		atomic_fetch_sub(&file->mapping.users, 1);
+		return -EOWNERDEAD;
+	}
+	return 0;
+}
+
+void file_leave(struct pinfold_file *file)
+{
+	atomic_fetch_sub(&file->mapping.users, 1);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* mm.c - address spaces come and go; the thread's current one; the public mmap lock. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/export.h"
+#include "mm/debug.h"
+#include "mm/handle.h"
+#include "mm/mmap.h"
+#include "mm/pgtable.h"
+#include "mm/vma.h"
+#include "mm/vmstat.h"
+#include "mm/window.h"
+
+/* What a direct mm needs of the system, once per machine.  0 or -errno. */
+static int window_setup(struct pinfold *m)
+{
+	int fd = 0;
+
+	host_lock(&m->lock);
+	if (m->uffd[0] < 0) {
+		fd = host_uffd_open(false, &m->uffd_how);
+		if (fd >= 0)
+			m->uffd[0] = fd;
+	}
+	host_unlock(&m->lock);
+	if (fd < 0)
+		return fd;
+	return m->opts.flags & PINFOLD_NO_SIGNALS ? host_fault_use(window_fault) :
+	                                            host_fault_handler(window_fault);
+}
+
+PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window window,
+                                     struct mm_struct **out)
+{
+	struct mm_struct *mm;
+	int r = machine_check_live(m);
+
+	if (!r && (!out || (window != PINFOLD_WINDOW_NONE && window != PINFOLD_WINDOW_DIRECT)))
+		r = -EINVAL;
+	if (!r && window == PINFOLD_WINDOW_DIRECT)
+		r = window_setup(m);
+	if (r)
+		return r;
+	mm = host_fail() ? NULL : calloc(1, sizeof(*mm));
+	if (!mm)
+		return -ENOMEM;
+	mm->machine = m;
+	mm->window = window;
+	host_rwsem_init(&mm->mmap_lock, HOST_RANK_MMAP);
+	r = pgtable_init(mm);
+	if (r) {
+		free(mm);
+		return r;
+	}
+	mm->magic = MM_MAGIC;
+	host_lock(&m->lock);
+	mm->next = m->mms;
+	m->mms = mm;
+	host_unlock(&m->lock);
+	atomic_fetch_add(&m->nr_mms, 1);
+	*out = mm;
+	return 0;
+}
+
+PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
+{
+	int r = mm_check_live(mm);
+
+	if (r)
+		return r == -EINVAL ? -EBADF : r;
+	if (current.mmap_held == mm)
+		return -EBUSY;
+	r = do_munmap(mm, VMA_LOWEST, VMA_HIGHEST - VMA_LOWEST);
+	VM_WARN_ON(r);
+	host_write_lock(&mm->mmap_lock);
+	mm->magic = 0;
+	pgtable_destroy(mm);
+	free(mm->vmas);
+	mm->vmas = NULL;
+	mm->room = 0;
+	host_write_unlock(&mm->mmap_lock);
+	atomic_fetch_sub(&mm->machine->nr_mms, 1);
+	if (current.mm == mm)
+		current.mm = NULL;
+	return 0;
+}
+
+PINFOLD_EXPORT int pinfold_use_mm(struct mm_struct *mm)
+{
+	int r = mm ? mm_check_live(mm) : 0;
+
+	if (r)
+		return r;
+	if (mm && current.machine != mm->machine)
+		vmstat_attach(mm->machine);
+	current.mm = mm;
+	return 0;
+}
+
+/* ---- the public mmap lock: the thread remembers, so that its faults do not take it again --------- */
+
+static void held(struct mm_struct *mm)
+{
+	current.mmap_held = mm;
+}
+
+PINFOLD_EXPORT void mmap_read_lock(struct mm_struct *mm)
+{
+	host_read_lock(&mm->mmap_lock);
+	held(mm);
+}
+
+PINFOLD_EXPORT int mmap_read_trylock(struct mm_struct *mm)
+{
+	if (!host_read_trylock(&mm->mmap_lock))
+		return 0;
+	held(mm);
+	return 1;
+}
+
+PINFOLD_EXPORT void mmap_read_unlock(struct mm_struct *mm)
+{
+	held(NULL);
+	host_read_unlock(&mm->mmap_lock);
+}
+
+PINFOLD_EXPORT void mmap_write_lock(struct mm_struct *mm)
+{
+	host_write_lock(&mm->mmap_lock);
+	held(mm);
+}
+
+PINFOLD_EXPORT void mmap_write_unlock(struct mm_struct *mm)
+{
+	held(NULL);
+	host_write_unlock(&mm->mmap_lock);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* populate.c - see populate.h; with it the public calls that map and advise. */
+#include "mm/populate.h"
+
+#include <errno.h>
+
+#include "lib/export.h"
+#include "mm/mmap.h"
+#include "mm/vmstat.h"
+
+/* Starts the reads of a range, VMA by VMA.  Pages there or on their way, or -EFAULT: no mapping. */
+static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	long n = 0;
+
+	host_read_lock(&mm->mmap_lock);
+	if (!vma_find(mm, start))
+		n = -EFAULT;
+	for (unsigned i = vma_next_index(mm, start); n >= 0 && i < mm->nr_vmas &&
+	     mm->vmas[i]->start < end; i++) {
+		struct vm_area_struct *vma = mm->vmas[i];
+		unsigned long a = vma->start > start ? vma->start : start;
+		unsigned long e = vma->end < end ? vma->end : end;
+
+		n += (long)filemap_readahead(vma->mapping, vma_index(vma, a), (e - a) >> PAGE_SHIFT);
+	}
+	host_read_unlock(&mm->mmap_lock);
+	return n;
+}
+
+long mm_populate(struct mm_struct *mm, unsigned long start, size_t len)
+{
+	struct faultin fi = { .mm = mm, .flags = FAULT_ALLOW_DROP };
+	unsigned long a = start, end = start + len;
+
+	if (mm->window == PINFOLD_WINDOW_DIRECT)
+		fi.flags |= FAULT_WINDOW;
+	current.inside++;
+	for (; a < end; a += PAGE_SIZE) {
+		fi.want = (end - a) >> PAGE_SHIFT;
+		if (faultin_page(&fi, a))
+			break;
+	}
+	if (fi.held)
+		faultin_unlock(&fi);
+	current.inside--;
+	return (long)((a - start) >> PAGE_SHIFT);
+}
+
+PINFOLD_EXPORT long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int flags,
+                            struct pinfold_file *file, uint64_t offset)
+{
+	struct mmap_request rq = {
+		.mm = mm, .addr = addr, .len = len, .prot = prot, .flags = flags, .offset = offset,
+	};
+	long a = mm_check_live(mm);
+
+	if (!a)
+		a = file_enter(file);
+	if (a)
+		return a;
+	rq.mapping = &file->mapping;
+	if (rq.mapping->machine != mm->machine)
+		a = -EINVAL;
+	else
+		a = do_mmap(&rq);
+	file_leave(file);
+	if (a > 0 && (flags & PINFOLD_MAP_POPULATE))
+		mm_populate(mm, (unsigned long)a, rq.len);
+	return a;
+}
+
+PINFOLD_EXPORT int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t len)
+{
+	int r = mm_check_live(mm);
+
+	return r ? r : do_munmap(mm, addr, len);
+}
+
+PINFOLD_EXPORT int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
+{
+	int r = mm_check_live(mm);
+
+	return r ? r : do_mprotect(mm, addr, len, prot);
+}
+
+PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
+{
+	int r = mm_check_live(mm);
+
+	if (!r)
+		r = range_check(addr, &len);
+	if (r)
+		return r;
+	switch (advice) {
+	case PINFOLD_MADV_WILLNEED:
+		return start_reads(mm, addr, addr + len) < 0 ? -ENOMEM : 0;
+	case PINFOLD_MADV_DONTNEED:
+		return do_dontneed(mm, addr, len);
+	default:
+		return -EINVAL;
+	}
+}
+
+PINFOLD_EXPORT long pinfold_prefetch(struct mm_struct *mm, unsigned long addr, size_t len)
+{
+	unsigned long start = addr & PAGE_MASK;
+	int r = mm_check_live(mm);
+
+	if (r)
+		return r;
+	len += addr - start;
+	r = range_check(start, &len);
+	return r ? r : start_reads(mm, start, start + len);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * put.c - giving back: put_user_page() and kin, get_page() and put_page().
+ *
+ * A page's machine is found from the record's address; what is not a record of a live machine is
+ * refused.  Runs of one folio are released by one xadd.
+ */
+#include <errno.h>
+
+#include "lib/export.h"
+#include "mm/cut.h"
+#include "mm/registry.h"
+#include "mm/vmstat.h"
+
+/* The machine of a page, the thread's counts turned to it; NULL with *err. */
+static struct pinfold *machine_slow(struct page *page, int *err)
+{
+	struct pinfold *m = registry_machine_of(page);
+
+	*err = -EINVAL;
+	if (!m)
+		return NULL;
+	*err = -EOWNERDEAD;
+	if (atomic_load_explicit(&m->dead, memory_order_relaxed))
+		return NULL;
+	vmstat_attach(m);
+	return m;
+}
+
+static inline struct pinfold *machine_of(struct page *page, int *err)
+{
+	if (likely(page >= current.pages && page < current.pages_end &&
+	           !(((uintptr_t)page - (uintptr_t)current.pages) % sizeof(*page))))
+		return current.machine;
+	return machine_slow(page, err);
+}
+
+static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
+{
+	if (unlikely(dec_done(m, head, page_put_pins(head, n))))
+		return -EINVAL;
+	count_pins(PINS_RELEASED, n);
+	return 0;
+}
+
+PINFOLD_EXPORT int put_user_page(struct page *page)
+{
+	int err = 0;
+	struct pinfold *m = machine_of(page, &err);
+
+	return likely(m) ? put_run(m, page_head(page), 1) : err;
+}
+
+/* How many entries from pages[0] on are pages of the same folio: one, mostly. */
+static unsigned long same_folio(struct page **pages, unsigned long n)
+{
+	struct page *head = page_head(pages[0]);
+	unsigned long k = 1;
+
+	if (!has_flag(head, PG_head))
+		return 1;
+	while (k < n && pages[k] >= head && pages[k] < head + (1u << head->order))
+		k++;
+	return k;
+}
+
+PINFOLD_EXPORT int put_user_pages(struct page **pages, unsigned long npages)
+{
+	int first = 0;
+
+	for (unsigned long i = 0, k; i < npages; i += k) {
+		int err = 0;
+		struct pinfold *m = machine_of(pages[i], &err);
+
+		k = 1;
+		if (likely(m)) {
+			k = same_folio(pages + i, npages - i);
+			err = put_run(m, page_head(pages[i]), k);
+		}
+		if (unlikely(err && !first))
+			first = err;
+	}
+	return first;
+}
+
+/* Refused before it is marked: a page without a pin gets no dirty flag either. */
+static int put_dirty(struct page *page, bool lock)
+{
+	int err = 0;
+	struct pinfold *m = machine_of(page, &err);
+	struct page *head;
+
+	if (!m)
+		return err;
+	head = page_head(page);
+	if (!pc_pins(page_count(head)) || (page_count(head) & PC_FREE))
+		return -EINVAL;
+	if (!has_flag(head, PG_dirty)) {
+		if (lock)
+			page_lock(m, head);
+		cut_set_dirty(head);
+		if (lock)
+			page_unlock(head);
+	}
+	return put_run(m, head, 1);
+}
+
+static int put_all_dirty(struct page **pages, unsigned long npages, bool lock)
+{
+	int first = 0;
+
+	for (unsigned long i = 0; i < npages; i++) {
+		int err = put_dirty(pages[i], lock);
+
+		if (err && !first)
+			first = err;
+	}
+	return first;
+}
+
+PINFOLD_EXPORT int put_user_pages_dirty(struct page **pages, unsigned long npages)
+{
+	return put_all_dirty(pages, npages, false);
+}
+
+PINFOLD_EXPORT int put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
+{
+	return put_all_dirty(pages, npages, true);
+}
+
+PINFOLD_EXPORT int get_page(struct page *page)
+{
+	int err = 0, fact;
+	struct pinfold *m = machine_of(page, &err);
+	struct page *head;
+	uint64_t c;
+
+	if (!m)
+		return err;
+	head = page_head(page);
+	c = page_count(head);
+	/* Somebody must hold it already: a name of a free frame is not a claim to it. */
+	if ((c & PC_FREE) || (!pc_pins(c) && !pc_refs(c)))
+		return -EINVAL;
+	if (page_try_add(head, PC_REF, 1, &fact))
+		return 0;
+	dec_done(m, head, fact);
+	return -ENOMEM;
+}
+
+PINFOLD_EXPORT int put_page(struct page *page)
+{
+	int err = 0;
+	struct pinfold *m = machine_of(page, &err);
+	struct page *head;
+
+	if (!m)
+		return err;
+	head = page_head(page);
+	return dec_done(m, head, page_put_ref(head)) ? -EINVAL : 0;
+}
+
+PINFOLD_EXPORT void *page_address(const struct page *page)
+{
+	if (likely(page >= current.pages && page < current.pages_end))
+		return page->addr;
+	return registry_machine_of(page) ? page->addr : NULL;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* reclaim.c - see reclaim.h. */
+#include "mm/reclaim.h"
+
+#include "mm/debug.h"
+#include "mm/vmstat.h"
+
+#define BATCH 64u
+#define PG_UNCLEAN (PG_dirty | PG_cut | PG_home)
+
+enum verdict { KEEP, ACTIVATE, PROBE, EVICT };
+
+/* One round over the end of a list.  All pages have our reference and are on no list. */
+struct shrink {
+	struct pinfold *m;
+	bool force;     /* evict what is clean, used or not */
+	unsigned n, evict;
+	struct page *page[BATCH];
+	struct tlb_batch tlb;       /* of pages that stay */
+	struct tlb_batch evict_tlb; /* of pages that should go */
+};
+
+static enum verdict judge(struct shrink *s, struct page *p)
+{
+	uint64_t c = page_count(p);
+
+	if (pc_pins(c) || pc_refs(c)) {
+		count_event(s->m, SKIPPED_PINNED, 1);
+		return KEEP;
+	}
+	if (has_flag(p, PG_UNCLEAN)) {
+		count_event(s->m, SKIPPED_DIRTY, 1);
+		return KEEP;
+	}
+	if (s->force)
+		return EVICT;
+	if (has_flag(p, PG_referenced)) {
+		clear_flag(p, PG_referenced);
+		return ACTIVATE;
+	}
+	/* A page that is used through a translation looks idle: take the translation away once and see
+	 * whether it faults before it comes round again. */
+	if (has_flag(p, PG_window) && !has_flag(p, PG_probed))
+		return PROBE;
+	return EVICT;
+}
+
+static void put_back(struct shrink *s, struct page *p)
+{
+	lru_add(s->m, p);
+	put_internal(s->m, p);
+}
+
+/* Empties the page's slots and gives their references back; ours keeps the page. */
+static void unmap(struct shrink *s, struct page *p, struct tlb_batch *tlb)
+{
+	unsigned n = rmap_unmap(p->mapping, p, tlb);
+
+	while (n--)
+		put_internal(s->m, p);
+}
+
+static bool by_place(const struct page *a, const struct page *b)
+{
+	return a->mapping < b->mapping || (a->mapping == b->mapping && a->index < b->index);
+}
+
+/* Insertion sort: batches are small and come nearly sorted. */
+static void sort_pages(struct page **p, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		struct page *x = p[i];
+		unsigned j = i;
+
+		for (; j && by_place(x, p[j - 1]); j--)
+			p[j] = p[j - 1];
+		p[j] = x;
+	}
+}
+
+/* Locks the candidates; what cannot be evicted goes back.  Leaves page[0 .. evict). */
+static void lock_batch(struct shrink *s)
+{
+	unsigned n = s->evict;
+
+	s->evict = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct page *p = s->page[i];
+
+		if (!page_trylock(p)) {
+			put_back(s, p);
+			continue;
+		}
+		/* With the lock nobody makes it writable; a device's dirty mark needs a pin. */
+		if (has_flag(p, PG_UNCLEAN)) {
+			page_unlock(p);
+			put_back(s, p);
+			continue;
+		}
+		s->page[s->evict++] = p;
+	}
+}
+
+/*
+ * Unmaps and freezes what nobody else holds: the index and this function have a reference each.
+ * Punching drops the translations of what goes; those of what stays must be dropped here (I11).
+ */
+static void freeze_batch(struct shrink *s)
+{
+	unsigned n = s->evict;
+	struct page *stay[BATCH];
+	unsigned nr_stay = 0;
+
+	s->evict = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct page *p = s->page[i];
+		bool clean = !has_flag(p, PG_UNCLEAN); /* an asynchronous store may have been found */
+
+		if (clean)
+			unmap(s, p, &s->evict_tlb);
+		if (clean && page_freeze(p, 2 * PC_INTERNAL))
+			s->page[s->evict++] = p;
+		else
+			stay[nr_stay++] = p;
+	}
+	if (nr_stay)
+		tlb_flush(&s->evict_tlb);
+	s->evict_tlb.nr = 0;
+	while (nr_stay--) {
+		page_unlock(stay[nr_stay]);
+		put_back(s, stay[nr_stay]);
+	}
+}
+
+static unsigned run_length(struct page **p, unsigned n)
+{
+	unsigned k = 1;
+
+	while (k < n && p[k]->mapping == p[0]->mapping && p[k]->index == p[0]->index + k)
+		k++;
+	return k;
+}
+
+/*
+ * Asynchronous files: a store to a page that looks clean gives no fault.  So stores are kept out by
+ * the host's page protection while we look; who stores meanwhile gets SIGSEGV, faults, and tries
+ * again until it is over.
+ */
+static void hold_stores(struct page **p, unsigned n, bool hold)
+{
+	struct address_space *mapping = p[0]->mapping;
+
+	if (!(mapping->flags & PINFOLD_FILE_ASYNC_WP))
+		return;
+	host_lock(&mapping->i_mmap_lock);
+	for (struct vm_area_struct *v = mapping->i_mmap; v; v = v->next_in_file) {
+		uint64_t first = p[0]->index > v->pgoff ? p[0]->index : v->pgoff;
+		uint64_t end = v->pgoff + ((v->end - v->start) >> PAGE_SHIFT);
+
+		if (end > p[0]->index + n)
+			end = p[0]->index + n;
+		if (v->window < 0 || first >= end || !(v->prot & PINFOLD_PROT_WRITE))
+			continue;
+		host_window_mprotect(vma_addr(v, first), (end - first) << PAGE_SHIFT,
+		                     hold ? v->prot & ~PINFOLD_PROT_WRITE : v->prot);
+		if (hold)
+			writeback_collect(v, vma_addr(v, first), vma_addr(v, first) +
+			                  ((end - first) << PAGE_SHIFT));
+	}
+	host_unlock(&mapping->i_mmap_lock);
+}
+
+/* Evicts page[0 .. evict), which are sorted.  The number evicted. */
+static unsigned evict_batch(struct shrink *s)
+{
+	struct { struct address_space *mapping; uint64_t index; unsigned n; } held[BATCH];
+	unsigned runs = 0, freed;
+
+	lock_batch(s);
+	for (unsigned i = 0, k; i < s->evict; i += k) {
+		k = run_length(s->page + i, s->evict - i);
+		hold_stores(s->page + i, k, true);
+		held[runs].mapping = s->page[i]->mapping;
+		held[runs].index = s->page[i]->index;
+		held[runs++].n = k;
+	}
+	freeze_batch(s);
+	freed = s->evict;
+	for (unsigned i = 0, k; i < freed; i += k) {
+		k = run_length(s->page + i, freed - i);
+		filemap_remove(s->page[i]->mapping, s->page + i, k);
+	}
+	for (unsigned i = 0; i < runs; i++) {
+		struct page where = { .mapping = held[i].mapping, .index = held[i].index }, *p = &where;
+
+		hold_stores(&p, held[i].n, false);
+	}
+	return freed;
+}
+
+/* Sorts a batch into those that stay and page[0 .. evict). */
+static void judge_batch(struct shrink *s)
+{
+	s->evict = 0;
+	for (unsigned i = 0; i < s->n; i++) {
+		struct page *p = s->page[i];
+
+		switch (judge(s, p)) {
+		case EVICT:
+			s->page[s->evict++] = p;
+			continue;
+		case ACTIVATE:
+			set_flag(p, PG_active);
+			break;
+		case PROBE:
+			/* An asynchronous file's translations know what was stored: they stay. */
+			if (!(p->mapping->flags & PINFOLD_FILE_ASYNC_WP)) {
+				unmap(s, p, &s->tlb);
+				clear_flag(p, PG_window);
+			}
+			set_flag(p, PG_probed);
+			count_event(s->m, SECOND_CHANCE, 1);
+			break;
+		case KEEP:
+			break;
+		}
+		put_back(s, p);
+	}
+	sort_pages(s->page, s->evict);
+}
+
+/* Keeps the inactive list at a third of the pages: what is used only once goes through it. */
+static void balance(struct pinfold *m, enum frame_kind kind)
+{
+	struct page *pages[BATCH];
+	unsigned n;
+
+	if (lru_size(m, kind, LRU_INACTIVE) * 2 >= lru_size(m, kind, LRU_ACTIVE))
+		return;
+	n = lru_isolate(m, kind, LRU_ACTIVE, pages, BATCH);
+	for (unsigned i = 0; i < n; i++) {
+		clear_flag(pages[i], PG_active | PG_referenced | PG_probed);
+		lru_add(m, pages[i]);
+		put_internal(m, pages[i]);
+	}
+}
+
+static long shrink_lists(struct pinfold *m, enum frame_kind kind, unsigned long target, bool force)
+{
+	struct shrink s = { .m = m, .force = force };
+	uint64_t budget = lru_size(m, kind, LRU_INACTIVE) + lru_size(m, kind, LRU_ACTIVE) + BATCH;
+	unsigned long freed = 0;
+
+	while (freed < target && budget) {
+		balance(m, kind);
+		s.n = lru_isolate(m, kind, LRU_INACTIVE, s.page, BATCH);
+		if (!s.n)
+			break;
+		budget -= s.n < budget ? s.n : budget;
+		tlb_begin(&s.tlb, m, TLB_DROP);
+		tlb_begin(&s.evict_tlb, m, TLB_DROP);
+		judge_batch(&s);
+		freed += evict_batch(&s);
+		tlb_flush(&s.tlb);
+	}
+	count_event(m, EVICTED, freed);
+	return (long)freed;
+}
+
+long reclaim_frames(struct pinfold *m, enum frame_kind kind, unsigned long target)
+{
+	long freed = shrink_lists(m, kind, target, false);
+
+	/* Each pass is more determined: used pages too, then what only a flush makes clean. */
+	if (!freed)
+		freed = shrink_lists(m, kind, target, false);
+	if (!freed)
+		freed = shrink_lists(m, kind, target, true);
+	if (!freed && writeback_relieve(m))
+		freed = shrink_lists(m, kind, target, true);
+	return freed;
+}
+
+bool evict_all(struct address_space *mapping)
+{
+	struct shrink s = { .m = mapping->machine, .force = true };
+	uint64_t index = 0;
+	struct page *p;
+	bool more = true;
+
+	while (more) {
+		s.n = 0;
+		host_lock(&mapping->pages_lock);
+		while (s.n < BATCH && (p = sparse_next(&mapping->pages, &index, UINT64_MAX, -1))) {
+			index++;
+			if (get_internal(s.m, p))
+				s.page[s.n++] = p;
+		}
+		host_unlock(&mapping->pages_lock);
+		more = s.n;
+		for (unsigned i = 0; i < s.n; i++) {
+			if (!lru_del(s.m, s.page[i]) && mapping->ops->commits)
+				VM_WARN_ON_PAGE(true, s.page[i]);
+			clear_flag(s.page[i], PG_active);
+		}
+		s.evict = s.n;
+		tlb_begin(&s.evict_tlb, s.m, TLB_DROP);
+		evict_batch(&s);
+	}
+	return !mapping->nr_pages;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* tlb.c - see tlb.h. */
+#include "mm/tlb.h"
+
+#include "mm/debug.h"
+#include "mm/vmstat.h"
+
+int vma_uffd(const struct vm_area_struct *vma)
+{
+	return vma->mm->machine->uffd[!!(vma->mapping->flags & PINFOLD_FILE_ASYNC_WP)];
+}
+
+void tlb_begin(struct tlb_batch *tlb, struct pinfold *m, enum tlb_op op)
+{
+	tlb->machine = m;
+	tlb->op = op;
+	tlb->nr = 0;
+}
+
+void tlb_add(struct tlb_batch *tlb, const struct vm_area_struct *vma, unsigned long addr, size_t len)
+{
+	int uffd = vma_uffd(vma);
+
+	if (vma->window < 0)
+		return;
+	if (tlb->nr) {
+		unsigned last = tlb->nr - 1;
+
+		if (tlb->range[last].addr + tlb->range[last].len == addr &&
+		    tlb->range[last].uffd == uffd) {
+			tlb->range[last].len += len;
+			return;
+		}
+	}
+	if (tlb->nr == TLB_RANGES)
+		tlb_flush(tlb);
+	tlb->range[tlb->nr].addr = addr;
+	tlb->range[tlb->nr].len = len;
+	tlb->range[tlb->nr++].uffd = uffd;
+}
+
+void tlb_flush(struct tlb_batch *tlb)
+{
+	for (unsigned i = 0; i < tlb->nr; i++) {
+		int r;
+
+		if (tlb->op == TLB_PROTECT)
+			r = host_window_protect(tlb->range[i].uffd, tlb->range[i].addr,
+			                        tlb->range[i].len, true);
+		else
+			r = host_window_drop(tlb->range[i].addr, tlb->range[i].len);
+		/* Mapped and armed ranges cannot be refused; if they were, stores would go unseen. */
+		VM_WARN_ON(r);
+	}
+	count_event(tlb->machine, WINDOW_DROPS, tlb->nr);
+	tlb->nr = 0;
+}
+
+int tlb_install(const struct vm_area_struct *vma, unsigned long addr, size_t len, bool writable)
+{
+	count_event(vma->mm->machine, WINDOW_INSTALLS, 1);
+	return host_window_install(vma_uffd(vma), addr, len, writable);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* vmstat.c - see vmstat.h. */
+#include "mm/vmstat.h"
+
+#include "mm/debug.h"
+
+HOST_TLS struct current_thread current;
+bool vmstat_in_child;
+
+static struct host_mutex threads_lock = HOST_MUTEX_INIT(HOST_RANK_STAT);
+static struct current_thread *threads; /* threads_lock */
+
+/* Caller holds threads_lock.  Adding to the machine before clearing the thread's own would count
+ * twice for a reader; both sides take the lock. */
+static void fold(struct current_thread *t)
+{
+	for (int i = 0; t->machine && i < NR_PIN_STATS; i++) {
+		uint64_t v = atomic_load_explicit(&t->stat[i], memory_order_relaxed);
+
+		atomic_fetch_add_explicit(&t->machine->pin_stat[i], v, memory_order_relaxed);
+		atomic_store_explicit(&t->stat[i], 0, memory_order_relaxed);
+	}
+}
+
+static void thread_exit(void *arg)
+{
+	struct current_thread *t = arg;
+
+	/* A thread that ends inside a write section would hold every freeze for good. */
+	while (t->nr_sections) {
+		struct section *s = &t->section[--t->nr_sections];
+
+		atomic_fetch_sub(&s->mapping->machine->dirty, (int64_t)s->left);
+		host_read_unlock(&s->mapping->section_sem);
+		atomic_fetch_sub(&s->mapping->users, 1);
+	}
+	host_lock(&threads_lock);
+	fold(t);
+	t->machine = NULL;
+	t->pages = t->pages_end = NULL;
+	if (t->linked) {
+		*(t->prev ? &t->prev->next : &threads) = t->next;
+		if (t->next)
+			t->next->prev = t->prev;
+		t->linked = false;
+	}
+	host_unlock(&threads_lock);
+	t->mm = NULL;
+}
+
+void vmstat_attach(struct pinfold *m)
+{
+	struct current_thread *t = &current;
+
+	host_lock(&threads_lock);
+	fold(t);
+	t->machine = m;
+	t->pages = m->pages;
+	t->pages_end = m->pages + m->nr_frames;
+	if (!t->linked) {
+		t->prev = NULL;
+		t->next = threads;
+		if (threads)
+			threads->prev = t;
+		threads = t;
+		t->linked = true;
+		host_at_thread_exit(thread_exit, t);
+	}
+	host_unlock(&threads_lock);
+}
+
+uint64_t vmstat_pins(struct pinfold *m, enum pin_stat which)
+{
+	uint64_t sum;
+
+	host_lock(&threads_lock);
+	sum = atomic_load_explicit(&m->pin_stat[which], memory_order_relaxed);
+	for (struct current_thread *t = threads; t; t = t->next)
+		if (t->machine == m)
+			sum += atomic_load_explicit(&t->stat[which], memory_order_relaxed);
+	host_unlock(&threads_lock);
+	return sum;
+}
+
+void vmstat_detach_all(struct pinfold *m)
+{
+	host_lock(&threads_lock);
+	for (struct current_thread *t = threads; t; t = t->next) {
+		if (t->mm && t->mm->machine == m)
+			t->mm = NULL;
+		if (t->machine != m)
+			continue;
+		fold(t);
+		t->machine = NULL;
+		t->pages = t->pages_end = NULL;
+	}
+	host_unlock(&threads_lock);
+}
+
+void vmstat_child(void)
+{
+	/* The lock may have been held by a thread that is gone. */
+	host_mutex_init(&threads_lock, HOST_RANK_STAT);
+	threads = NULL;
+	vmstat_in_child = true;
+	current = (struct current_thread){ 0 };
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmstat.h - the calling thread's own state, and the machine's counters.
+ *
+ * Pins are counted per thread, so that a pin costs one locked add and not two: a thread's numbers
+ * belong to one machine at a time and are folded into it when the thread turns to another or ends.
+ * The block is thread-local memory, so that the first pin of a thread allocates nothing.
+ */
+#ifndef PINFOLD_VMSTAT_H
+#define PINFOLD_VMSTAT_H
+
+#include "mm/types.h"
+
+#define MAX_SECTIONS 8
+
+struct section {
+	struct address_space *mapping;
+	uint64_t left; /* pages reserved and not dirtied yet */
+};
+
+struct current_thread {
+	/* Whose counts these are; NULL: none yet. */
+	struct pinfold *machine;
+	struct page *pages, *pages_end; /* machine's records: put_user_page() checks against them */
+	_Atomic uint64_t stat[NR_PIN_STATS]; /* written by the thread, read by anyone */
+	struct mm_struct *mm;         /* pinfold_use_mm() */
+	struct mm_struct *mmap_held;  /* its mmap lock is held through the public call */
+	int mmap_depth;
+	int inside;                   /* in a call that must not be re-entered by a fault */
+	unsigned nr_sections;
+	struct section section[MAX_SECTIONS];
+	struct pinfold_fault fault;   /* the last failed access; error 0: none */
+	bool linked;
+	struct current_thread *next, *prev;
+};
+
+extern HOST_TLS struct current_thread current;
+
+/* Makes m the machine whose pins the thread counts: at a thread's first pin, and at each change. */
+void vmstat_attach(struct pinfold *m);
+/* Exact at rest: machine's own plus every thread's. */
+uint64_t vmstat_pins(struct pinfold *m, enum pin_stat which);
+/* Forgets a machine that is about to go. */
+void vmstat_detach_all(struct pinfold *m);
+/* True in a forked child of a process that had a machine. */
+extern bool vmstat_in_child;
+/* In a forked child: only the calling thread is left. */
+void vmstat_child(void);
+
+/* Plain load and store: only the owner writes, readers want no torn value. */
+static inline void count_pins(enum pin_stat which, uint64_t n)
+{
+	uint64_t v = atomic_load_explicit(&current.stat[which], memory_order_relaxed);
+
+	atomic_store_explicit(&current.stat[which], v + n, memory_order_relaxed);
+}
+
+static inline void count_event(struct pinfold *m, enum vm_event e, uint64_t n)
+{
+	atomic_fetch_add_explicit(&m->event[e], n, memory_order_relaxed);
+}
+
+/* The thread's section of mapping, or NULL. */
+static inline struct section *current_section(const struct address_space *mapping)
+{
+	for (unsigned i = 0; i < current.nr_sections; i++)
+		if (current.section[i].mapping == mapping)
+			return &current.section[i];
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* window.c - see window.h. */
+#include "mm/window.h"
+
+#include <errno.h>
+
+#include "lib/export.h"
+#include "mm/registry.h"
+#include "mm/vmstat.h"
+
+/* Served by no means: what the application wants then. */
+static bool failed(struct mm_struct *mm)
+{
+	const struct pinfold_options *o = &mm->machine->opts;
+
+	/* A store to a read-only mapping is the application's own SIGSEGV. */
+	if (current.fault.error == -EACCES || !o->fault_policy)
+		return false;
+	return o->fault_policy(o->fault_arg, &current.fault) == 0;
+}
+
+bool window_fault(unsigned long addr, bool write, int sig)
+{
+	struct mm_struct *mm = registry_window_of(addr);
+	struct faultin fi = { .mm = mm, .want = 1, .flags = FAULT_WINDOW };
+	bool own_lock;
+	int r;
+
+	(void)sig; /* SIGSEGV too: a store that eviction holds off, then it is served like any other */
+	if (!mm || current.inside || mm->magic != MM_MAGIC)
+		return false;
+	if (write)
+		fi.flags |= FAULT_WRITE;
+	own_lock = current.mmap_held != mm;
+	if (own_lock)
+		fi.flags |= FAULT_ALLOW_DROP;
+	else
+		fi.held = true;
+	current.inside++;
+	r = faultin_page(&fi, addr & PAGE_MASK);
+	if (own_lock && fi.held)
+		faultin_unlock(&fi);
+	current.inside--;
+	return r == 0 || failed(mm);
+}
+
+PINFOLD_EXPORT int pinfold_handle_fault(int sig, void *siginfo, void *ucontext)
+{
+	return host_fault_dispatch(sig, siginfo, ucontext);
+}
+
+PINFOLD_EXPORT int pinfold_last_fault(struct pinfold_fault *fault)
+{
+	size_t size = fault ? fault->size : 0;
+
+	if (!size)
+		return -EINVAL;
+	if (!current.fault.error)
+		return -ENOENT;
+	if (size > sizeof(current.fault))
+		size = sizeof(current.fault);
+	for (size_t i = 0; i < size; i++)
+		((char *)fault)[i] = ((char *)&current.fault)[i];
+	fault->size = size;
+	return 0;
+}
