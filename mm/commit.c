@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "lib/export.h"
-#include "mm/cut.h"
+#include "mm/freeze.h"
 #include "mm/handle.h"
 #include "mm/vmstat.h"
 #include "mm/writeback.h"
@@ -85,7 +85,7 @@ PINFOLD_EXPORT int64_t pinfold_freeze(struct pinfold_file *file, uint64_t offset
 	if (!r && (current.nr_sections || current.mmap_held))
 		r = -EDEADLK;
 	if (!r)
-		r = writeback_freeze(&file->mapping, first, last);
+		r = freeze_file(&file->mapping, first, last);
 	file_leave(file);
 	return r;
 }

@@ -148,3 +148,15 @@ bool cut_wait_pins(struct address_space *mapping, uint64_t deadline)
 		return true;
 	return sleep_until(&mapping->claim_event, seen, deadline);
 }
+
+bool cut_move(struct address_space *mapping, enum cut_state from, enum cut_state to)
+{
+	bool ok;
+
+	host_lock(&mapping->wb_lock);
+	ok = mapping->cut_state == from;
+	if (ok)
+		mapping->cut_state = to;
+	host_unlock(&mapping->wb_lock);
+	return ok;
+}

@@ -40,6 +40,14 @@ bool cut_wait_room(struct pinfold *m, uint64_t deadline);
 bool cut_wait_claim(struct address_space *mapping, struct page *page, uint64_t deadline);
 bool cut_wait_pins(struct address_space *mapping, uint64_t deadline);
 
+/*
+ * Moves the state of the file's cut, if it is `from`; who moved it owns the cut's fields.
+ *
+ *   NONE --freeze--> FREEZING --(protected)--> FROZEN --commit_wait--> WRITING --> NONE
+ *                        \--(write pins stayed)--> NONE
+ */
+bool cut_move(struct address_space *mapping, enum cut_state from, enum cut_state to);
+
 /* A claim or a cut has ended: wakes the waiters above. */
 void cut_event(struct address_space *mapping);
 

@@ -5,8 +5,9 @@
 #include <errno.h>
 
 #include "mm/debug.h"
+#include "mm/freeze.h"
 #include "mm/registry.h"
-#include "mm/writeback.h"
+
 
 #define PROT_ALL (PINFOLD_PROT_READ | PINFOLD_PROT_WRITE)
 #define FIXED_ANY (PINFOLD_MAP_FIXED | PINFOLD_MAP_FIXED_NOREPLACE)
@@ -46,7 +47,7 @@ static void unmap_vma(struct vm_area_struct *vma)
 	struct mm_struct *mm = vma->mm;
 	unsigned long start = vma->start, end = vma->end;
 
-	writeback_collect(vma, start, end);
+	freeze_collect(vma, start, end);
 	zap_range(vma, start, end);
 	if (vma->window >= 0) {
 		registry_remove_window(vma->window);
@@ -199,7 +200,7 @@ static void set_prot(struct vm_area_struct *vma, int prot)
 	host_unlock(&vma->mapping->i_mmap_lock);
 	if (!fewer)
 		return;
-	writeback_collect(vma, vma->start, vma->end);
+	freeze_collect(vma, vma->start, vma->end);
 	zap_range(vma, vma->start, vma->end);
 }
 

@@ -3,6 +3,7 @@
 #include "mm/reclaim.h"
 
 #include "mm/debug.h"
+#include "mm/freeze.h"
 #include "mm/vmstat.h"
 
 #define BATCH 64u
@@ -164,7 +165,7 @@ static void hold_stores(struct page **p, unsigned n, bool hold)
 		host_window_mprotect(vma_addr(v, first), (end - first) << PAGE_SHIFT,
 		                     hold ? v->prot & ~PINFOLD_PROT_WRITE : v->prot);
 		if (hold)
-			writeback_collect(v, vma_addr(v, first), vma_addr(v, first) +
+			freeze_collect(v, vma_addr(v, first), vma_addr(v, first) +
 			                  ((end - first) << PAGE_SHIFT));
 	}
 	host_unlock(&mapping->i_mmap_lock);
