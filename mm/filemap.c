@@ -322,8 +322,8 @@ static uint64_t readahead_size(struct address_space *mapping, uint64_t index, ui
 	n = want > size ? want : size;
 	room = mapping->memfd >= 0 ? atomic_load(&m->nr_direct_free) : atomic_load(&m->nr_free);
 	/* Reading ahead must not eat the frames that others fault for. */
-	if (n > room / 4 + 1)
-		n = room / 4 + 1;
+	if (n > room / 2 + 1)
+		n = room / 2 + 1;
 	if (n > FILL_PAGES)
 		n = FILL_PAGES;
 	atomic_store_explicit(&mapping->ra_size, size, memory_order_relaxed);

@@ -17,7 +17,7 @@
 #include "mm/lru.h"
 
 #define FILL_PAGES 64u      /* one read: 256 KiB */
-#define READAHEAD_MAX 32u   /* of a sequential reader at its faults */
+#define READAHEAD_MAX 64u   /* of a sequential reader at its faults */
 
 enum page_fact {
 	PAGE_OK,          /* rq->page: uptodate, with an internal reference */

@@ -17,7 +17,6 @@
 
 #define GUP_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_DUMP | FOLL_FORCE | FOLL_NOWAIT | \
                    FOLL_HWPOISON | FOLL_ANON | FOLL_LONGTERM)
-#define RECLAIM_FRAMES 32u
 #define RETRY_LIMIT 1000000u
 
 struct mm_struct *current_mm(int *err)
@@ -57,16 +56,40 @@ static void drop_for_wait(struct faultin *fi)
 		faultin_unlock(fi);
 }
 
+static enum frame_kind kind_of(const struct address_space *mapping)
+{
+	return mapping->memfd >= 0 ? FRAME_DIRECT : FRAME_POOL;
+}
+
+/* How many frames one reclaim should free: enough for several reads ahead, little of the whole. */
+static unsigned long reclaim_size(const struct pinfold *m, enum frame_kind kind)
+{
+	unsigned long n = (kind == FRAME_DIRECT ? m->direct_frames : m->pool_frames) / 16;
+
+	return n < 16 ? 16 : n > 4 * READAHEAD_MAX ? 4 * READAHEAD_MAX : n;
+}
+
+/* Sees to it that a read of `want` pages finds frames: D7 wants that done here, holding nothing. */
+static void keep_frames(struct pinfold *m, enum frame_kind kind, unsigned long want)
+{
+	unsigned long free = atomic_load(kind == FRAME_DIRECT ? &m->nr_direct_free : &m->nr_free);
+	unsigned long n = reclaim_size(m, kind);
+
+	if (likely(free >= want) || (want > n && free >= n))
+		return;
+	reclaim_frames(m, kind, want - free > n ? want - free : n);
+}
+
 /* No frame: reclaim; none to be had: a commit may free some, unless this thread is what it waits for. */
 static int wait_for_frame(struct faultin *fi, struct address_space *mapping)
 {
 	struct pinfold *m = fi->mm->machine;
-	enum frame_kind kind = mapping->memfd >= 0 ? FRAME_DIRECT : FRAME_POOL;
+	enum frame_kind kind = kind_of(mapping);
 	uint32_t seen = atomic_load(&m->commit_event);
 	uint64_t now;
 
 	drop_for_wait(fi);
-	if (reclaim_frames(m, kind, RECLAIM_FRAMES))
+	if (reclaim_frames(m, kind, reclaim_size(m, kind)))
 		return 0;
 	if (current.nr_sections || !atomic_load(&m->dirty))
 		return -ENOMEM;
@@ -158,6 +181,8 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 	copy = *vma; /* for the report: the lock may be dropped below */
 	mapping = vma->mapping;
 	atomic_fetch_add(&mapping->users, 1);
+	if (!(fi->flags & FAULT_NOWAIT))
+		keep_frames(fi->mm->machine, kind_of(mapping), READAHEAD_MAX);
 	fact = handle_mm_fault(&vmf);
 	if (vmf.dropped) {
 		fi->held = false;
@@ -266,6 +291,7 @@ static void read_ahead(struct gup *g)
 		return;
 	if (n > TABLE_SLOTS)
 		n = TABLE_SLOTS;
+	keep_frames(g->fi.mm->machine, kind_of(g->vma->mapping), n);
 	filemap_readahead(g->vma->mapping, vma_index(g->vma, g->addr), n);
 	g->ahead = g->addr + (n << PAGE_SHIFT);
 }
