@@ -124,9 +124,9 @@ PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *st
 	s.size = stats->size;
 	s.pins_acquired = vmstat_pins(m, PINS_ACQUIRED);
 	s.pins_released = vmstat_pins(m, PINS_RELEASED);
-	s.fast_pins = vmstat_pins(m, FAST_PINS);
 	frames(m, &s);
 	events(m, &s);
+	s.fast_pins = s.pins_acquired - s.slow_pins;
 	s.files = atomic_load(&m->nr_files);
 	s.mms = atomic_load(&m->nr_mms);
 	s.vmas = atomic_load(&m->nr_vmas);

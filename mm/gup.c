@@ -519,6 +519,8 @@ static inline uint64_t fast_need(unsigned flags)
 	return flags & FOLL_LONGTERM ? need | SLOT_LTW : need;
 }
 
+#define FAST_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_LONGTERM | FOLL_FORCE)
+
 /* The rest of get_user_pages_fast(): what was not pinned, and everything that is wrong. */
 static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, int done,
                                                    unsigned flags, struct page **pages)
@@ -528,9 +530,9 @@ static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, 
 	long r;
 
 	if (nr <= 0)
-		return nr < 0 ? -EINVAL : (flags & ~(unsigned)GUP_FLAGS) ? -EINVAL : 0;
+		return nr < 0 || (flags & ~(unsigned)FAST_FLAGS) ? -EINVAL : 0; /* A2 */
 	r = mm ? check_args(start, (unsigned long)nr, flags, pages) : err;
-	if (!r && flags & (FOLL_NOWAIT | FOLL_HWPOISON | FOLL_ANON | FOLL_DUMP))
+	if (!r && (flags & ~(unsigned)FAST_FLAGS))
 		r = -EINVAL; /* A16 */
 	if (r)
 		return (int)r;
@@ -544,8 +546,6 @@ static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, 
 		return done ? done : (int)r; /* P3 */
 	return done + (int)r;
 }
-
-#define FAST_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_LONGTERM | FOLL_FORCE)
 
 PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
                                        struct page **pages)
@@ -561,7 +561,6 @@ PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsign
 		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
 	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
 	count_pins(PINS_ACQUIRED, done);
-	count_pins(FAST_PINS, done);
 	if (likely(done == nr))
 		return nr_pages;
 	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);

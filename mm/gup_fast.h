@@ -35,12 +35,8 @@ static inline void gup_fast_undo(struct pinfold *m, struct page *head, uint64_t 
 static inline unsigned gup_fast_run(const slot_t *slot, uint64_t first, struct page *page,
                                     unsigned max)
 {
-	struct page *head = page_head(page);
-	unsigned n = 1, left;
+	unsigned n = 1, left = (1u << page_head(page)->order) - page->tail;
 
-	if (likely(!(atomic_load_explicit(&head->flags, memory_order_relaxed) & PG_head)))
-		return 1;
-	left = (1u << head->order) - page->tail;
 	if (max > left)
 		max = left;
 	while (n < max && atomic_load_explicit(&slot[n], memory_order_acquire) ==
@@ -49,49 +45,75 @@ static inline unsigned gup_fast_run(const slot_t *slot, uint64_t first, struct p
 	return n;
 }
 
-/*
- * Pins what it can of [addr, addr + nr pages) inside one leaf.  need: slot bits; sticky: page flags.
- * Returns how many; *more is cleared when it stopped short.
- */
-static inline __attribute__((always_inline)) unsigned
-gup_fast_leaf(struct pinfold *m, const struct table *leaf, unsigned long addr, unsigned nr,
-              uint64_t need, uint32_t sticky, struct page **pages)
+/* Pins n pages that slot[0 .. n) showed when they were read as s.  False: not me. */
+static inline __attribute__((always_inline)) bool
+gup_fast_pin(struct pinfold *m, const slot_t *slot, uint64_t s, struct page *head, unsigned n,
+             uint32_t sticky)
 {
-	const slot_t *slot = &leaf->e[(addr >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
-	unsigned done = 0;
+	bool same = true;
+	int fact;
 
-	while (done < nr) {
-		uint64_t s = atomic_load_explicit(slot, memory_order_acquire);
-		struct page *page, *head;
-		unsigned n;
-		int fact;
-		bool same = true;
+	page_mark_pin(head, sticky);
+	if (unlikely(!page_try_add(head, PC_PIN, n, &fact))) {
+		dec_done(m, head, fact);
+		return false;
+	}
+	page_mark_pin(head, sticky);
+	/* A slot of a page is cleared before its frame is freed or its folio split. */
+	for (unsigned i = 0; i < n; i++)
+		same &= atomic_load_explicit(&slot[i], memory_order_acquire) ==
+		        s + ((uint64_t)i << PAGE_SHIFT);
+	if (unlikely(!same))
+		gup_fast_undo(m, head, n);
+	return same;
+}
+
+/* Pins what it can of nr pages from a slot on, inside one leaf.  need: slot bits; sticky: page flags.
+ * How many. */
+static inline __attribute__((always_inline)) unsigned
+gup_fast_leaf(struct pinfold *m, const slot_t *slot, unsigned nr, uint64_t need, uint32_t sticky,
+              struct page **pages)
+{
+	unsigned done = 0, n;
+
+	for (; done < nr; done += n) {
+		uint64_t s = atomic_load_explicit(&slot[done], memory_order_acquire);
+		struct page *page = pfn_to_page(m, s >> PAGE_SHIFT), *head = page;
 
 		if (unlikely((s & need) != need))
 			break;
-		page = pfn_to_page(m, s >> PAGE_SHIFT);
-		head = page_head(page);
-		n = gup_fast_run(slot, s, page, nr - done);
-		page_mark_pin(head, sticky);
-		if (unlikely(!page_try_add(head, PC_PIN, n, &fact))) {
-			dec_done(m, head, fact);
-			break;
+		n = 1;
+		if (unlikely(s & SLOT_FOLIO)) {
+			n = gup_fast_run(slot + done, s, page, nr - done);
+			head = page_head(page);
 		}
-		page_mark_pin(head, sticky);
-		for (unsigned i = 0; i < n; i++)
-			same &= atomic_load_explicit(&slot[i], memory_order_acquire) ==
-			        s + ((uint64_t)i << PAGE_SHIFT);
-		/* The page still belongs to the folio: slots of its pages are cleared before a split. */
-		if (unlikely(!same || page_head(page) != head)) {
-			gup_fast_undo(m, head, n);
+		if (unlikely(!gup_fast_pin(m, slot + done, s, head, n, sticky)))
 			break;
-		}
 		for (unsigned i = 0; i < n; i++)
 			pages[done + i] = page + i;
-		done += n;
-		slot += n;
 	}
 	return done;
+}
+
+/* The leaf of addr, or NULL.  seq: mm's table sequence, sampled before. */
+static inline __attribute__((always_inline)) const struct table *
+gup_fast_walk(const struct mm_struct *mm, unsigned long addr, uint64_t seq)
+{
+	unsigned long tag = addr / LEAF_SIZE;
+	const struct table *t = mm->root;
+
+	/* No table was removed since the last walk to this leaf: it is still there. */
+	if (likely(current.walk_mm == mm && current.walk_tag == tag && current.walk_seq == seq))
+		return current.walk_leaf;
+	for (unsigned level = TABLE_LEVELS - 1; level && t; level--)
+		t = gup_fast_child(t, addr, level);
+	if (t) {
+		current.walk_mm = mm;
+		current.walk_tag = tag;
+		current.walk_seq = seq;
+		current.walk_leaf = t;
+	}
+	return t;
 }
 
 static inline __attribute__((always_inline)) unsigned long
@@ -103,16 +125,14 @@ gup_fast(struct mm_struct *mm, unsigned long addr, unsigned long nr, uint64_t ne
 
 	while (done < nr) {
 		uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
-		const struct table *t = mm->root;
-		unsigned n = TABLE_SLOTS - ((addr >> PAGE_SHIFT) & (TABLE_SLOTS - 1)), got;
+		const struct table *t = gup_fast_walk(mm, addr, seq);
+		unsigned at = (addr >> PAGE_SHIFT) & (TABLE_SLOTS - 1), n = TABLE_SLOTS - at, got;
 
 		if (n > nr - done)
 			n = (unsigned)(nr - done);
-		for (unsigned level = TABLE_LEVELS - 1; level && t; level--)
-			t = gup_fast_child(t, addr, level);
 		if (unlikely(!t))
 			break;
-		got = gup_fast_leaf(m, t, addr, n, need, sticky, pages + done);
+		got = gup_fast_leaf(m, &t->e[at], n, need, sticky, pages + done);
 		/* A table of this mm was removed meanwhile, perhaps this one: nothing that was read from
 		 * it counts. */
 		if (unlikely(atomic_load(&mm->table_seq) != seq)) {

@@ -5,7 +5,8 @@
  *     63    62..34   33..18        17..0
  *    FREE   pins     references    internal references
  *
- * A page is free when all fields are zero; then CAS(0 to FREE) decides who frees it.  Nobody ever
+ * A page is free when all fields are zero: the decrement that gets there sets FREE, in one CAS, and its
+ * caller frees.  Nobody ever
  * stores the word: allocation and thaw add (what they hold - FREE), so that the increments and undos
  * of stale pinners survive them.  Each field has a guard bit well below its width; an increment that
  * finds FREE or a guard undoes itself.  tests/model/count_word.c checks all interleavings.
@@ -31,11 +32,11 @@
 #define PC_GUARDS (PC_INTERNAL * PC_INTERNAL_MAX | PC_REF * PC_REF_MAX | PC_PIN * PC_PIN_MAX)
 #define PC_REFUSE (PC_FREE | PC_GUARDS)
 
-/* What a decrement did; DEC_FREED may come with DEC_REFUSED. */
+/* What a decrement did. */
 enum dec_fact {
 	DEC_LIVE = 0,
 	DEC_FREED = 1,   /* the caller set FREE and must give the frame back */
-	DEC_REFUSED = 2  /* the field held fewer: nothing was taken */
+	DEC_REFUSED = 2  /* the field held fewer, or FREE was set: nothing was taken */
 };
 
 static inline uint64_t pc_internal(uint64_t c)
@@ -69,27 +70,28 @@ static inline struct page *page_head(struct page *p)
 	return p - p->tail;
 }
 
-/* The slow ends of page_dec(). */
-int page_dec_refused(struct page *p, uint64_t delta);
-static inline int page_try_free(struct page *p)
+/*
+ * Takes n units off and, if nothing is left, sets FREE in the same step.  Refused, and nothing changed,
+ * if the field holds fewer or one of the bits `refuse` is set.  A CAS loop and not an xadd: a wrong put
+ * that first subtracts and then adds back borrows from the fields above.  Meanwhile other threads see
+ * FREE or pins that are not there, refuse rightful puts and undos, or count a pin away (count_word.c).
+ */
+static inline int page_take(struct page *p, uint64_t unit, uint64_t n, uint64_t refuse)
 {
-	uint64_t zero = 0;
+	uint64_t c = page_count(p), left;
 
-	/* Whoever wins frees; who loses met a new pin, or the other one of two last putters. */
-	return atomic_compare_exchange_strong(&p->count, &zero, PC_FREE) ? DEC_FREED : DEC_LIVE;
+	do {
+		if (unlikely((c & refuse) || pc_field(c, unit) < n))
+			return DEC_REFUSED;
+		left = c - unit * n;
+	} while (!atomic_compare_exchange_weak(&p->count, &c, left ? left : PC_FREE));
+	return unlikely(!left) ? DEC_FREED : DEC_LIVE;
 }
 
-/* Takes n units off: enum dec_fact bits.  p is a folio's head. */
+/* For an undo, which must work on a free page too, and internal references. */
 static inline int page_dec(struct page *p, uint64_t unit, uint64_t n)
 {
-	uint64_t delta = unit * n;
-	uint64_t old = atomic_fetch_sub(&p->count, delta);
-
-	if (unlikely(pc_field(old, unit) < n))
-		return page_dec_refused(p, delta);
-	if (unlikely(old == delta))
-		return page_try_free(p);
-	return DEC_LIVE;
+	return page_take(p, unit, n, 0);
 }
 
 /*
@@ -107,9 +109,16 @@ static inline bool page_try_add(struct page *p, uint64_t unit, uint64_t n, int *
 	return false;
 }
 
-/* First look, then dec: no pin (reference), refused, nothing changed. */
-int page_put_pins(struct page *p, uint64_t n);
-int page_put_ref(struct page *p);
+/* Releases from outside: no pin (reference), or a free page: refused, nothing changed. */
+static inline int page_put_pins(struct page *p, uint64_t n)
+{
+	return page_take(p, PC_PIN, n, PC_FREE);
+}
+
+static inline int page_put_ref(struct page *p)
+{
+	return page_take(p, PC_REF, 1, PC_FREE);
+}
 
 /* For an owner of FREE: makes the page live with `count`.  Adds, so that stale undos stay right. */
 static inline void page_thaw(struct page *p, uint64_t count)
@@ -126,15 +135,14 @@ static inline bool page_freeze(struct page *p, uint64_t expected)
 
 /*
  * The sticky flags tell which kinds of pins may be among those counted.  A pinner sets them before
- * the count and looks again after it: a slow path may have cleared them in between, while it held the
- * page frozen without pins.
- *   1 pinner: flag is set already, no store          1 cleaner: freezes, no pins
- *   2 pinner: xadd (sees FREE, undoes; or later)      2 cleaner: clears the flag, thaws
- *   3 pinner: looks again, sets it
+ * the count and looks again after it, before the slot: they may have been cleared in between.
+ *   1 pinner: flag is set already, no store          1 cleaner: no pins
+ *   2 pinner: xadd                                   2 cleaner: clears the flag (full barrier)
+ *   3 pinner: looks again, sets it                   3 cleaner: pins now? sets it again
  */
 static inline void page_mark_pin(struct page *p, uint32_t sticky)
 {
-	if (unlikely(sticky & ~atomic_load_explicit(&p->flags, memory_order_relaxed)))
+	if (unlikely(sticky & ~atomic_load_explicit(&p->flags, memory_order_acquire)))
 		atomic_fetch_or(&p->flags, sticky);
 }
 
@@ -144,7 +152,11 @@ static inline bool page_maybe_write_pinned(const struct page *p)
 	return pc_pins(atomic_load(&p->count)) && (atomic_load(&p->flags) & PG_wpinned);
 }
 
-/* Clears the sticky flags if the page has exactly `expected` and so no pins.  False: it has more. */
-bool page_clear_sticky(struct page *p, uint64_t expected);
+/*
+ * Clears the sticky flags if there are no pins; false: there are.  Freezes nothing, so it disturbs no
+ * holder of a reference or slot.  Between clearing and looking again the flags may be wrong: the caller
+ * and who asks exclude each other (freeze asks, commit clears: cut_state lets one file have one).
+ */
+bool page_clear_sticky(struct page *p);
 
 #endif

@@ -11,6 +11,8 @@ bool rmap_map(struct table *leaf, slot_t *slot, const struct pinfold *m, struct 
 	uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
 	uint64_t want = (uint64_t)page_to_pfn(m, page) << PAGE_SHIFT | SLOT_PRESENT | bits;
 
+	if (has_flag(page_head(page), PG_head))
+		want |= SLOT_FOLIO;
 	VM_BUG_ON(!host_held(&leaf->lock));
 	if (old) {
 		VM_WARN_ON_PAGE((old ^ want) & ~SLOT_BITS, page);

@@ -84,6 +84,7 @@ typedef _Atomic uint64_t slot_t;
 #define SLOT_WRITE   0x4ull /* the CPU may store: implies PG_dirty for files that commit */
 #define SLOT_PINW    0x8ull /* a write pin may be taken without asking anybody */
 #define SLOT_LTW     0x10ull /* ... also a long-term one */
+#define SLOT_FOLIO   0x20ull /* of a folio of order > 0: counts live on its head */
 #define SLOT_BITS    0xfffull
 
 #define TABLE_SLOTS 512u
@@ -225,7 +226,7 @@ enum vm_event {
 };
 
 /* Per-thread counts, folded into the machine's: see vmstat.h. */
-enum pin_stat { PINS_ACQUIRED, PINS_RELEASED, FAST_PINS, NR_PIN_STATS };
+enum pin_stat { PINS_ACQUIRED, PINS_RELEASED, NR_PIN_STATS };
 
 #define MACHINE_MAGIC 0x70666d63u
 

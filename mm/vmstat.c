@@ -88,6 +88,7 @@ void vmstat_detach_all(struct pinfold *m)
 	for (struct current_thread *t = threads; t; t = t->next) {
 		if (t->mm && t->mm->machine == m)
 			t->mm = NULL;
+		t->walk_mm = NULL;
 		if (t->machine != m)
 			continue;
 		fold(t);

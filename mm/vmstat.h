@@ -24,6 +24,11 @@ struct current_thread {
 	struct page *pages, *pages_end; /* machine's records: put_user_page() checks against them */
 	_Atomic uint64_t stat[NR_PIN_STATS]; /* written by the thread, read by anyone */
 	struct mm_struct *mm;         /* pinfold_use_mm() */
+	/* The leaf that the last fast pin walked to, good while walk_mm's table_seq is walk_seq. */
+	const struct mm_struct *walk_mm;
+	unsigned long walk_tag;
+	uint64_t walk_seq;
+	const struct table *walk_leaf;
 	struct mm_struct *mmap_held;  /* its mmap lock is held through the public call */
 	int mmap_depth;
 	int inside;                   /* in a call that must not be re-entered by a fault */

@@ -76,8 +76,7 @@ static void claim_page(struct batch *b, unsigned i)
 		memcpy(frame ? frame->addr : bounce_of(b, i), p->addr, PAGE_SIZE);
 		set_flag(p, PG_claimed);
 		count_event(m, CLAIMS_COMMITTER, 1);
-		if (!pc_pins(page_count(p)))
-			page_clear_sticky(p, page_count(p) & ~(PC_FREE - PC_PIN));
+		page_clear_sticky(p);
 	}
 	copy = kept_copy(b, i);
 	page_unlock(p);
