@@ -547,11 +547,26 @@ static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, 
 	return done + (int)r;
 }
 
+/* Arguments checked, several pages. */
+static __attribute__((noinline)) int gup_fast_many(struct mm_struct *mm, unsigned long start,
+                                                   int nr_pages, unsigned gup_flags,
+                                                   struct page **pages)
+{
+	unsigned long nr = (unsigned long)nr_pages, done;
+
+	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
+	count_pins(PINS_ACQUIRED, done);
+	if (likely(done == nr))
+		return nr_pages;
+	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
+}
+
 PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
                                        struct page **pages)
 {
 	struct mm_struct *mm = current.mm;
-	unsigned long nr = (unsigned long)(long)nr_pages, done;
+	unsigned long nr = (unsigned long)(long)nr_pages;
+	struct page *page;
 
 	start &= PAGE_MASK;
 	/* One test for all that is not plain; the slow end tells the cases apart. */
@@ -559,9 +574,12 @@ PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsign
 	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
 	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
 		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
-	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
-	count_pins(PINS_ACQUIRED, done);
-	if (likely(done == nr))
-		return nr_pages;
-	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
+	if (nr_pages != 1)
+		return gup_fast_many(mm, start, nr_pages, gup_flags, pages);
+	page = gup_fast_one(mm, start, fast_need(gup_flags), sticky_of(gup_flags));
+	if (unlikely(!page))
+		return gup_fast_many(mm, start, 1, gup_flags, pages);
+	pages[0] = page;
+	count_pins(PINS_ACQUIRED, 1);
+	return 1;
 }

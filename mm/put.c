@@ -162,7 +162,8 @@ PINFOLD_EXPORT int put_page(struct page *page)
 
 PINFOLD_EXPORT void *page_address(const struct page *page)
 {
-	if (likely(page >= current.pages && page < current.pages_end))
+	if (likely(page >= current.pages && page < current.pages_end &&
+	           !(((uintptr_t)page - (uintptr_t)current.pages) % sizeof(*page))))
 		return page->addr;
 	return registry_machine_of(page) ? page->addr : NULL;
 }
