@@ -108,6 +108,9 @@ struct host_rwsem {
 };
 void host_rwsem_init(struct host_rwsem *s, enum host_rank rank);
 void host_read_lock(struct host_rwsem *s);
+/* For a thread that holds another lock of this rank for reading: writers that only wait do not hold it
+ * off, else two such threads and two writers could wait in a circle.  No rank check. */
+void host_read_lock_nested(struct host_rwsem *s);
 bool host_read_trylock(struct host_rwsem *s);
 void host_read_unlock(struct host_rwsem *s);
 void host_write_lock(struct host_rwsem *s);

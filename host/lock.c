@@ -242,6 +242,25 @@ void host_read_lock(struct host_rwsem *s)
 	note_taken(s, s->rank);
 }
 
+void host_read_lock_nested(struct host_rwsem *s)
+{
+	for (;;) {
+		/* acquire: pairs with the release in wake_all */
+		uint32_t seen = atomic_load_explicit(&s->wake, memory_order_acquire);
+		uint32_t now = atomic_load_explicit(&s->state, memory_order_relaxed);
+
+		/* acquire: pairs with the clear of WRITER in host_write_unlock */
+		while (!(now & WRITER))
+			if (atomic_compare_exchange_weak_explicit(&s->state, &now, now + 1,
+			                                          memory_order_acquire,
+			                                          memory_order_relaxed)) {
+				note_taken(s, s->rank);
+				return;
+			}
+		sleep_on(s, seen, 0);
+	}
+}
+
 bool host_read_trylock(struct host_rwsem *s)
 {
 	if (!enter_reader(s))

@@ -29,7 +29,14 @@ PINFOLD_EXPORT int pinfold_write_begin(struct pinfold_file *file, size_t bytes)
 		file_leave(file);
 		return r;
 	}
-	host_read_lock(&file->mapping.section_sem);
+	/*
+	 * 1 thread A is in a section of f, B in one of g    2 freezes of f and g wait for them
+	 * 3 A begins one of g, B one of f: held off by the waiting freezes, none of the four would go on.
+	 */
+	if (current.nr_sections)
+		host_read_lock_nested(&file->mapping.section_sem);
+	else
+		host_read_lock(&file->mapping.section_sem);
 	current.section[current.nr_sections++] = (struct section){ &file->mapping, n };
 	return 0; /* and a user of the file until write_end */
 }
