@@ -71,11 +71,11 @@ int host_at_fork_child(void (*fn)(void));
  * told in doc/locking.md.  [sig]: all of them.
  */
 enum host_rank {
-	HOST_RANK_MACHINE = 15, /* a machine's lists of mms and files */
-	HOST_RANK_COMMIT = 20,  /* one commit at a time per machine */
-	HOST_RANK_STATE = 25,   /* where a file's cut stands */
-	HOST_RANK_SECTION = 30, /* write sections of a file */
+	HOST_RANK_SECTION = 12, /* write sections of a file */
 	HOST_RANK_MMAP = 40,    /* the mmap lock */
+	HOST_RANK_MACHINE = 42, /* a machine's list of mms */
+	HOST_RANK_COMMIT = 45,  /* one commit at a time per machine */
+	HOST_RANK_STATE = 47,   /* where a file's cut stands */
 	HOST_RANK_FREEZE = 50,  /* first writes of a file, against freeze */
 	HOST_RANK_TABLE = 55,   /* the table of machines and windows */
 	HOST_RANK_IMMAP = 60,   /* the list of a file's mappings */

@@ -8,6 +8,14 @@
 #include "mm/mmap.h"
 #include "mm/vmstat.h"
 
+/* For calls that take the mmap lock for writing: 0, or why not. */
+static int may_change(const struct mm_struct *mm)
+{
+	int r = mm_check_live(mm);
+
+	return r ? r : current.mmap_held == mm ? -EDEADLK : 0;
+}
+
 /* Starts the reads of a range, VMA by VMA.  Pages there or on their way, or -EFAULT: no mapping. */
 static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
@@ -53,7 +61,7 @@ PINFOLD_EXPORT long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len
 	struct mmap_request rq = {
 		.mm = mm, .addr = addr, .len = len, .prot = prot, .flags = flags, .offset = offset,
 	};
-	long a = mm_check_live(mm);
+	long a = may_change(mm);
 
 	if (!a)
 		a = file_enter(file);
@@ -72,21 +80,21 @@ PINFOLD_EXPORT long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len
 
 PINFOLD_EXPORT int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t len)
 {
-	int r = mm_check_live(mm);
+	int r = may_change(mm);
 
 	return r ? r : do_munmap(mm, addr, len);
 }
 
 PINFOLD_EXPORT int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
 {
-	int r = mm_check_live(mm);
+	int r = may_change(mm);
 
 	return r ? r : do_mprotect(mm, addr, len, prot);
 }
 
 PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
 {
-	int r = mm_check_live(mm);
+	int r = may_change(mm);
 
 	if (!r)
 		r = range_check(addr, &len);

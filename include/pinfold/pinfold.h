@@ -179,7 +179,7 @@ int pinfold_mm_destroy(struct mm_struct *mm);
  * Maps [offset, offset + len) of a file.  addr: 0, or a hint, or with FIXED the place (what was
  * mapped there whole is replaced; with FIXED_NOREPLACE -EEXIST).  Result: the address, or
  * -EINVAL (not aligned, empty, overflow, flags without SHARED), -EEXIST, -ENOMEM (address space,
- * VMAs), -EOPNOTSUPP (a direct window takes direct files only; FIXED over a part of a mapping),
+ * VMAs), -EDEADLK (the thread holds the mmap lock), -EOPNOTSUPP (a direct window takes direct files only; FIXED over a part of a mapping),
  * -EBADF.  POPULATE reads ahead; its errors are ignored, as in Linux.
  */
 long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int flags,
@@ -188,7 +188,7 @@ long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int
 /*
  * Whole mappings only (one or several, holes between them are fine for munmap): a range that cuts
  * one is -EOPNOTSUPP and changes nothing.  munmap: pins outlive it (clause M1).  mprotect: -ENOMEM
- * for a hole.  madvise: WILLNEED starts reading and returns; DONTNEED drops translations, the pages
+ * for a hole.  All: -EDEADLK while the thread holds the mmap lock.  madvise: WILLNEED starts reading and returns; DONTNEED drops translations, the pages
  * stay in the cache (clause M2); any part of a mapping; -EINVAL other advice, -ENOMEM a hole.
  */
 int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t len) PINFOLD_SYM(vm_munmap);
