@@ -207,7 +207,7 @@ static int in_child(void (*fn)(void))
 
 static void take_against_the_order(void)
 {
-	struct host_mutex low = HOST_MUTEX_INIT(HOST_RANK_TABLE);
+	struct host_mutex low = HOST_MUTEX_INIT(HOST_RANK_SECTION);
 
 	host_lock(&mutex);
 	host_lock(&low);
