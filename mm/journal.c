@@ -254,6 +254,7 @@ static int start_new(struct journal *j)
 	j->salt = host_random();
 	j->first = j->next = 1;
 	j->pos = BLOCK;
+	j->unsure = false;
 	return 0;
 }
 
@@ -404,6 +405,13 @@ int journal_begin(struct journal *j, uint64_t pages, uint64_t file_size)
 	}
 	if (j->pos + need > j->room)
 		return -EAGAIN;
+	if (j->unsure) {
+		/* Before the next record counts the header must say again where the first one is; the
+		 * record's own flush takes it along. */
+		err = write_header(j, j->pid);
+		if (err)
+			return err;
+	}
 	memset(j->desc, 0, desc_size(pages));
 	r = (struct record *)j->desc;
 	r->magic = RECORD_MAGIC;
@@ -459,6 +467,7 @@ int journal_seal(struct journal *j, bool *flush_failed)
 	}
 	j->pos += record_size(j->pages);
 	j->next++;
+	j->unsure = false;
 	return 0;
 }
 
@@ -481,8 +490,10 @@ int journal_reset(struct journal *j)
 	if (r) {
 		/* The old records stay; the next one goes behind them or waits for a better reset. */
 		j->first = was;
+		j->unsure = true;
 		return r;
 	}
 	j->pos = BLOCK;
+	j->unsure = false;
 	return 0;
 }

@@ -38,6 +38,7 @@ struct journal {
 	uint64_t first, next; /* numbers: the first that counts, the next to write */
 	uint64_t room;        /* bytes allocated, header and all */
 	uint64_t pos;         /* where the next record goes */
+	bool unsure;          /* a reset failed: the header on disk may say either number */
 	struct host_file_id id;
 	int pid;
 	/* The record being written. */
