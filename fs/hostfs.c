@@ -95,22 +95,25 @@ static const struct address_space_operations hostfs_ops = {
 	.child = hostfs_child,
 };
 
-static char *journal_path(const char *path)
+/* The journal's name, from malloc: beside the file itself, by whatever path it was opened. */
+static char *journal_path(struct host_disk *disk, const char *path)
 {
-	size_t n = strlen(path);
-	char *p = host_fail() ? NULL : malloc(n + sizeof(JOURNAL_SUFFIX));
+	char *real = host_file_real_path(disk, path), *p = NULL;
+	size_t n = real ? strlen(real) : 0;
 
-	if (p) {
-		memcpy(p, path, n);
+	if (real && !host_fail())
+		p = realloc(real, n + sizeof(JOURNAL_SUFFIX));
+	if (p)
 		memcpy(p + n, JOURNAL_SUFFIX, sizeof(JOURNAL_SUFFIX));
-	}
+	else
+		free(real);
 	return p;
 }
 
 int hostfs_inspect(struct host_disk *disk, const char *path, struct pinfold_journal_info *info)
 {
-	char *p = journal_path(path);
-	int r = p ? journal_inspect(disk, p, info) : -ENOMEM;
+	char *p = journal_path(disk, path);
+	int r = p ? journal_inspect(disk, p, info) : -ENOENT;
 
 	free(p);
 	return r;
@@ -121,6 +124,18 @@ static int who_holds(struct host_disk *disk, const char *path)
 	struct pinfold_journal_info info = { .size = sizeof(info) };
 
 	return hostfs_inspect(disk, path, &info) ? 0 : info.holder_pid;
+}
+
+/*
+ * A checkpoint costs two flushes and comes when the room is used up: rarely is better.  But pages that
+ * wait for it cannot be evicted: half of the memory at most.
+ */
+static uint64_t journal_room(const struct pinfold *m)
+{
+	uint64_t room = (m->opts.memory / 2) & PAGE_MASK;
+
+	return room < JOURNAL_ROOM_MIN ? JOURNAL_ROOM_MIN : room > JOURNAL_ROOM_MAX ? JOURNAL_ROOM_MAX :
+	                                                                            room;
 }
 
 /* A file without a journal may have one from an earlier open: what it holds is committed. */
@@ -136,8 +151,9 @@ static int settle_journal(struct address_space *mapping, struct hostfs *fs, cons
 		if (r || !info.commits)
 			return r;
 	}
-	r = journal_open(disk, fs->journal_path, fs->file, mapping->machine->ring, deadline,
-	                 &fs->journal);
+	fs->journal.ring = mapping->machine->ring;
+	fs->journal.want = journal_room(mapping->machine);
+	r = journal_open(disk, fs->journal_path, fs->file, deadline, &fs->journal);
 	if (!r && (mapping->flags & PINFOLD_FILE_NO_JOURNAL))
 		journal_close(disk, fs->journal_path, &fs->journal, true);
 	return r == -EWOULDBLOCK ? -EBUSY : r;
@@ -173,19 +189,19 @@ int hostfs_open(struct address_space *mapping, const char *path,
 	uint64_t deadline = opts->open_wait_ms ? host_now() + opts->open_wait_ms * 1000000ull : 0;
 	struct host_disk *disk = mapping->machine->disk;
 	struct hostfs *fs = host_fail() ? NULL : calloc(1, sizeof(*fs));
-	int flags = 0, r = -ENOMEM;
+	int flags = 0, r;
 
 	if (!fs)
-		return r;
+		return -ENOMEM;
 	if (opts->flags & PINFOLD_FILE_CREATE)
 		flags |= HOST_OPEN_CREATE;
 	if (opts->flags & PINFOLD_FILE_NO_ODIRECT)
 		flags |= HOST_OPEN_NO_ODIRECT;
-	fs->journal_path = journal_path(path);
-	if (fs->journal_path)
-		r = host_file_open(disk, path, flags, opts->mode ? opts->mode : 0600, &fs->file);
+	r = host_file_open(disk, path, flags, opts->mode ? opts->mode : 0600, &fs->file);
 	if (!r) {
-		r = hostfs_start(mapping, fs, path, deadline, holder_pid);
+		fs->journal_path = journal_path(disk, path);
+		r = fs->journal_path ? hostfs_start(mapping, fs, path, deadline, holder_pid) :
+		                       -ENOMEM;
 		if (r) {
 			if (fs->journal.file)
 				journal_close(disk, fs->journal_path, &fs->journal, false);

@@ -213,7 +213,7 @@ PINFOLD_EXPORT int pinfold_close(struct pinfold_file *file)
 	}
 	r = writeback_checkpoint(mapping);
 	writeback_discard(mapping);
-	VM_WARN_ON(!evict_all(mapping));
+	evict_all(mapping);
 	/* Reclaim may be looking at the file's numbers right now. */
 	host_lock(&m->commit_lock);
 	atomic_store(&file->magic, 0);

@@ -5,6 +5,8 @@
  * One place for both, so that a disk's own operations need to know about neither.
  */
 #include <errno.h>
+#include <string.h>
+#include <stdlib.h>
 
 #include "host/file.h"
 
@@ -157,4 +159,13 @@ void host_file_child(struct host_file *file)
 	if (file)
 		file->disk->ops->child(file);
 	errno = kept;
+}
+
+char *host_file_real_path(struct host_disk *disk, const char *path)
+{
+	int kept = errno;
+	char *p = host_fail() ? NULL : disk == &host_system_disk ? realpath(path, NULL) : strdup(path);
+
+	errno = kept;
+	return p;
 }

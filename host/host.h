@@ -78,6 +78,7 @@ enum host_rank {
 	HOST_RANK_STATE = 47,   /* where a file's cut stands */
 	HOST_RANK_FREEZE = 50,  /* first writes of a file, against freeze */
 	HOST_RANK_TABLE = 55,   /* the table of machines and windows */
+	HOST_RANK_TLB = 57,     /* notes of translations to drop, against unmapping */
 	HOST_RANK_IMMAP = 60,   /* the list of a file's mappings */
 	HOST_RANK_LEAF = 70,    /* one page table */
 	HOST_RANK_PAGES = 80,   /* a file's index of pages */
@@ -159,6 +160,9 @@ int host_file_flush(struct host_file *file);
 /* Makes a create or unlink in the file's folder durable. */
 int host_file_flush_dir(struct host_disk *disk, const char *path);
 int host_file_unlink(struct host_disk *disk, const char *path);
+/* The file's one name, without links, from malloc: what lies beside it must be found by any path.
+ * NULL: no such file, or no memory. */
+char *host_file_real_path(struct host_disk *disk, const char *path);
 
 /* Several requests in flight.  Fields before `res` are the caller's; iov must live until done. */
 struct host_io {

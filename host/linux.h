@@ -113,4 +113,8 @@ void host_io_complete(struct host_io *io, int64_t res);
 /* Reads a small text file into buf, always terminated.  Bytes or -errno.  In probe.c. */
 int host_read_text(const char *path, char *buf, size_t size);
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 #endif

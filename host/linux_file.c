@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -172,11 +173,13 @@ static int sys_lock(struct host_file *file, uint64_t deadline)
 
 static int sys_ident(struct host_file *file, struct host_file_id *id)
 {
+	struct statfs fs;
 	struct stat st;
 
-	if (fstat(file->fd, &st))
+	if (fstat(file->fd, &st) || fstatfs(file->fd, &fs))
 		return -errno;
-	id->dev = st.st_dev;
+	/* The file system's own id: device numbers may change with a reboot, just when a journal counts. */
+	id->dev = (uint64_t)(uint32_t)fs.f_fsid.__val[0] << 32 | (uint32_t)fs.f_fsid.__val[1];
 	id->ino = st.st_ino;
 	return 0;
 }

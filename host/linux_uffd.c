@@ -260,6 +260,9 @@ int host_window_drop(unsigned long addr, size_t len)
 	do
 		err = madvise((void *)addr, len, MADV_DONTNEED) ? -errno : 0;
 	while (err == -EINTR || err == -EAGAIN);
+	/* mlockall() locked the window: its translations may go all the same. */
+	if (err == -EINVAL)
+		err = madvise((void *)addr, len, MADV_DONTNEED_LOCKED) ? -errno : 0;
 	errno = kept;
 	return err;
 }

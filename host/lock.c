@@ -38,6 +38,7 @@ static const char *rank_name(uint32_t rank)
 	case HOST_RANK_SECTION: return "section";
 	case HOST_RANK_MMAP: return "mmap";
 	case HOST_RANK_FREEZE: return "freeze";
+	case HOST_RANK_TLB: return "tlb";
 	case HOST_RANK_IMMAP: return "immap";
 	case HOST_RANK_LEAF: return "leaf";
 	case HOST_RANK_PAGES: return "pages";

@@ -130,7 +130,8 @@ PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *st
 	s.files = atomic_load(&m->nr_files);
 	s.mms = atomic_load(&m->nr_mms);
 	s.vmas = atomic_load(&m->nr_vmas);
-	s.tables = m->tables.live;
+	for (int i = 0; i < TABLE_LEVELS; i++)
+		s.tables += m->tables[i].live;
 	s.uring_reads = host_ring_count(m->ring, false);
 	s.uring_writes = host_ring_count(m->ring, true);
 	s.invariants_broken = debug_broken_count();

@@ -38,6 +38,7 @@ PINFOLD_EXPORT int pinfold_write_begin(struct pinfold_file *file, size_t bytes)
 	else
 		host_read_lock(&file->mapping.section_sem);
 	current.section[current.nr_sections++] = (struct section){ &file->mapping, n };
+	current.inside--;
 	return 0; /* and a user of the file until write_end */
 }
 
@@ -65,8 +66,8 @@ PINFOLD_EXPORT int pinfold_write_end(struct pinfold_file *file)
 	}
 	host_read_unlock(&file->mapping.section_sem);
 	cut_unreserve(file->mapping.machine, left);
+	atomic_fetch_sub(&file->mapping.users, 1); /* begin's */
 	file_leave(file);
-	file_leave(file); /* begin's */
 	return 0;
 }
 

@@ -84,6 +84,7 @@ enum cut_fact cut_make_writable(struct page *page, bool pin)
 {
 	struct address_space *mapping = page->mapping;
 	enum cut_fact fact = CUT_OK;
+	uint32_t flags;
 
 	/*
 	 * Held until the slot is writable: freeze takes it for writing while it protects the dirty set,
@@ -92,9 +93,11 @@ enum cut_fact cut_make_writable(struct page *page, bool pin)
 	 */
 	host_read_lock(&mapping->freeze_sem);
 	page_lock(mapping->machine, page);
+	/* One look: the end of a cut clears both, and takes no page lock. */
+	flags = atomic_load(&page->flags);
 	if (pin && atomic_load(&mapping->pins_stopped))
 		fact = CUT_WAIT_PINS;
-	else if (has_flag(page, PG_cut) && !has_flag(page, PG_claimed) && !claim(page))
+	else if ((flags & (PG_cut | PG_claimed)) == PG_cut && !claim(page))
 		fact = CUT_WAIT_CLAIM;
 	else if (!mark_dirty(page, false))
 		fact = CUT_LIMIT;
@@ -137,7 +140,13 @@ bool cut_wait_claim(struct address_space *mapping, struct page *page, uint64_t d
 	if (!has_flag(page, PG_cut) || has_flag(page, PG_claimed) ||
 	    atomic_load(&mapping->machine->nr_staging))
 		return true;
-	return sleep_until(&mapping->claim_event, seen, deadline);
+	/* Another file's cut may give staging frames back, without an event here: look again soon. */
+	if (deadline > host_now() + 5000000)
+		deadline = host_now() + 5000000;
+	else if (deadline < host_now())
+		return false;
+	sleep_until(&mapping->claim_event, seen, deadline);
+	return true;
 }
 
 bool cut_wait_pins(struct address_space *mapping, uint64_t deadline)
@@ -149,14 +158,57 @@ bool cut_wait_pins(struct address_space *mapping, uint64_t deadline)
 	return sleep_until(&mapping->claim_event, seen, deadline);
 }
 
-bool cut_move(struct address_space *mapping, enum cut_state from, enum cut_state to)
+bool cut_move(struct address_space *mapping, enum cut_state from, enum cut_state to, int64_t cut)
 {
 	bool ok;
 
 	host_lock(&mapping->wb_lock);
-	ok = mapping->cut_state == from;
+	ok = mapping->cut_state == from && (!cut || mapping->cut == cut);
 	if (ok)
 		mapping->cut_state = to;
 	host_unlock(&mapping->wb_lock);
 	return ok;
+}
+
+void cut_drop_claim(struct pinfold *m, struct page *page)
+{
+	if (page->claim)
+		staging_put(m, page->claim);
+	page->claim = NULL;
+}
+
+/* One page out of the cut and dirty again; was it so anyway? */
+static bool abandon_page(struct address_space *mapping, struct page *page)
+{
+	bool both;
+
+	/* The lock keeps a storing thread from claiming it for a cut that is no more. */
+	page_lock(mapping->machine, page);
+	host_lock(&mapping->pages_lock);
+	both = has_flag(page, PG_dirty);
+	set_flag(page, PG_dirty);
+	sparse_mark(&mapping->pages, page->index, MARK_DIRTY);
+	sparse_unmark(&mapping->pages, page->index, MARK_CUT);
+	clear_flag(page, PG_cut | PG_claimed);
+	cut_drop_claim(mapping->machine, page);
+	host_unlock(&mapping->pages_lock);
+	page_unlock(page);
+	return both;
+}
+
+void cut_abandon(struct address_space *mapping)
+{
+	uint64_t index = 0, both = 0;
+	struct page *page;
+
+	for (;;) {
+		host_lock(&mapping->pages_lock);
+		page = sparse_next(&mapping->pages, &index, UINT64_MAX, MARK_CUT);
+		host_unlock(&mapping->pages_lock);
+		if (!page)
+			break;
+		both += abandon_page(mapping, page);
+	}
+	cut_unreserve(mapping->machine, both);
+	cut_event(mapping);
 }

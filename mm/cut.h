@@ -41,12 +41,17 @@ bool cut_wait_claim(struct address_space *mapping, struct page *page, uint64_t d
 bool cut_wait_pins(struct address_space *mapping, uint64_t deadline);
 
 /*
- * Moves the state of the file's cut, if it is `from`; who moved it owns the cut's fields.
+ * Moves the state of the file's cut, if it is `from` and the cut's number is `cut` (0: any); who moved it owns the cut's fields.
  *
  *   NONE --freeze--> FREEZING --(protected)--> FROZEN --commit_wait--> WRITING --> NONE
  *                        \--(write pins stayed)--> NONE
  */
-bool cut_move(struct address_space *mapping, enum cut_state from, enum cut_state to);
+bool cut_move(struct address_space *mapping, enum cut_state from, enum cut_state to, int64_t cut);
+
+/* Nothing of the cut is promised: its pages are dirty again. */
+void cut_abandon(struct address_space *mapping);
+/* Gives a page's staging frame back.  Page lock, or the cut has ended. */
+void cut_drop_claim(struct pinfold *m, struct page *page);
 
 /* A claim or a cut has ended: wakes the waiters above. */
 void cut_event(struct address_space *mapping);

@@ -23,10 +23,13 @@ void page_wait(struct pinfold *m, struct page *p)
 	if (!(f & PG_locked))
 		return;
 	/* The read that holds the lock may be in the ring with nobody to take its completion. */
-	if (host_ring_pending(m->ring))
-		host_ring_reap(m->ring, 1000000);
-	else
+	if (host_ring_pending(m->ring)) {
+		/* Nothing handled: another thread waits for completions, and will wake us for ours. */
+		if (!host_ring_reap(m->ring, 1000000))
+			host_wait(&p->flags, f, 1000000);
+	} else {
 		host_wait(&p->flags, f, 20000000);
+	}
 }
 
 void page_lock(struct pinfold *m, struct page *p)
@@ -350,6 +353,7 @@ static enum page_fact get_missing(struct page_request *rq)
 		return fact;
 	}
 	n = f.n;
+	set_flag(f.pages[0], PG_referenced); /* reclaim must not take it before the fault sees it */
 	err = fill_now(&f);
 	if (err && n > 1) { /* which page is bad? only the one asked for matters */
 		n = 1;
@@ -358,6 +362,7 @@ static enum page_fact get_missing(struct page_request *rq)
 			rq->error = -ENOMEM;
 			return fact;
 		}
+		set_flag(f.pages[0], PG_referenced);
 		err = fill_now(&f);
 	}
 	atomic_store_explicit(&rq->mapping->ra_next, rq->index + n, memory_order_relaxed);

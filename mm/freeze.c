@@ -23,8 +23,10 @@ static unsigned move_to_cut(struct address_space *mapping, uint64_t *index, uint
 		sparse_unmark(&mapping->pages, *index, MARK_DIRTY);
 		sparse_mark(&mapping->pages, *index, MARK_CUT);
 		VM_WARN_ON_PAGE(has_flag(p, PG_cut) || p->claim, p);
-		clear_flag(p, PG_dirty | PG_claimed);
+		/* In this order: a page that looked clean for a moment would be evicted. */
+		clear_flag(p, PG_claimed);
 		set_flag(p, PG_cut);
+		clear_flag(p, PG_dirty);
 		pages[n++] = p;
 		++*index;
 	}
@@ -59,6 +61,7 @@ static void protect(struct address_space *mapping, uint64_t first, uint64_t last
 
 	mapping->cut_pages = mapping->cut_pinned = 0;
 	atomic_store(&mapping->cut_claims, 0);
+	tlb_gather(mapping->machine);
 	tlb_begin(&tlb, mapping->machine, TLB_PROTECT);
 	while (index <= last && (n = move_to_cut(mapping, &index, last, pages))) {
 		clear_runs(mapping, pages, n, SLOT_WRITABLE, &tlb);
@@ -73,6 +76,7 @@ static void protect(struct address_space *mapping, uint64_t first, uint64_t last
 		mapping->cut_pages += n;
 	}
 	tlb_flush(&tlb);
+	tlb_finish(mapping->machine);
 }
 
 static bool range_write_pinned(struct address_space *mapping, uint64_t first, uint64_t last)
@@ -116,13 +120,9 @@ static void start_pins(struct address_space *mapping)
 	cut_event(mapping);
 }
 
-struct collect {
-	struct vm_area_struct *vma;
-};
-
 static void collect_hit(void *arg, unsigned long addr, size_t len)
 {
-	struct vm_area_struct *vma = ((struct collect *)arg)->vma;
+	struct vm_area_struct *vma = arg;
 
 	for (size_t off = 0; off < len; off += PAGE_SIZE) {
 		struct page *p = filemap_peek(vma->mapping, vma_index(vma, addr + off));
@@ -136,10 +136,8 @@ static void collect_hit(void *arg, unsigned long addr, size_t len)
 
 void freeze_collect(struct vm_area_struct *vma, unsigned long start, unsigned long end)
 {
-	struct collect c = { vma };
-
 	if (vma->window >= 0 && (vma->mapping->flags & PINFOLD_FILE_ASYNC_WP))
-		VM_WARN_ON(host_window_scan(start, end - start, collect_hit, &c));
+		VM_WARN_ON(host_window_scan(start, end - start, collect_hit, vma));
 }
 
 /* Asynchronous files: find what was stored to, protect it again, and copy it while the writers are
@@ -155,22 +153,17 @@ static int freeze_async(struct address_space *mapping, uint64_t first, uint64_t 
 	host_unlock(&mapping->i_mmap_lock);
 	cut_unreserve(mapping->machine, mapping->async_reserved);
 	mapping->async_reserved = 0;
-	host_lock(&mapping->pages_lock);
-	while (index <= last && sparse_next(&mapping->pages, &index, last, MARK_DIRTY)) {
-		n++;
-		index++;
-	}
-	host_unlock(&mapping->pages_lock);
-	if (!n)
-		return 0;
-	mapping->copies = host_map(n * PAGE_SIZE);
-	if (!mapping->copies)
-		return -ENOMEM;
-	mapping->copies_len = n * PAGE_SIZE;
 	protect(mapping, first, last);
-	VM_WARN_ON(mapping->cut_pages != n);
+	if (!mapping->cut_pages)
+		return 0;
+	mapping->copies_len = mapping->cut_pages * PAGE_SIZE;
+	mapping->copies = host_map(mapping->copies_len);
+	if (!mapping->copies) {
+		cut_abandon(mapping);
+		return -ENOMEM;
+	}
 	host_lock(&mapping->pages_lock);
-	for (index = first, n = 0; index <= last &&
+	for (index = first; index <= last &&
 	     (p = sparse_next(&mapping->pages, &index, last, MARK_CUT)); index++, n++) {
 		memcpy(mapping->copies + n * PAGE_SIZE, p->addr, PAGE_SIZE);
 		set_flag(p, PG_claimed);
@@ -197,11 +190,11 @@ int64_t freeze_file(struct address_space *mapping, uint64_t first, uint64_t last
 	bool pin_wait = mapping->flags & PINFOLD_FILE_PIN_WAIT;
 	int64_t r;
 
-	if (!cut_move(mapping, CUT_NONE, CUT_FREEZING))
+	if (!cut_move(mapping, CUT_NONE, CUT_FREEZING, 0))
 		return -EBUSY;
 	if (pin_wait && !stop_pins(mapping, first, last)) {
 		start_pins(mapping);
-		cut_move(mapping, CUT_FREEZING, CUT_NONE);
+		cut_move(mapping, CUT_FREEZING, CUT_NONE, 0);
 		return -EBUSY;
 	}
 	host_write_lock(&mapping->section_sem);
@@ -212,10 +205,10 @@ int64_t freeze_file(struct address_space *mapping, uint64_t first, uint64_t last
 	if (pin_wait)
 		start_pins(mapping);
 	if (r) {
-		cut_move(mapping, CUT_FREEZING, CUT_NONE);
+		cut_move(mapping, CUT_FREEZING, CUT_NONE, 0);
 		return r;
 	}
 	r = ++mapping->cut;
-	cut_move(mapping, CUT_FREEZING, CUT_FROZEN);
+	cut_move(mapping, CUT_FREEZING, CUT_FROZEN, 0);
 	return r;
 }

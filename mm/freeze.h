@@ -16,7 +16,7 @@
 int64_t freeze_file(struct address_space *mapping, uint64_t first, uint64_t last);
 
 /* Asynchronous files: what was stored to [start, end) of a window since it was last protected becomes
- * dirty.  The caller sees to it that nobody stores meanwhile, or does not mind. */
+ * dirty.  The caller holds i_mmap_lock, else a freeze might see neither the store nor the mark. */
 void freeze_collect(struct vm_area_struct *vma, unsigned long start, unsigned long end);
 
 #endif

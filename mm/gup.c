@@ -18,6 +18,7 @@
 #define GUP_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_DUMP | FOLL_FORCE | FOLL_NOWAIT | \
                    FOLL_HWPOISON | FOLL_ANON | FOLL_LONGTERM)
 #define RETRY_LIMIT 1000000u
+#define MOMENT 20000000ull /* 20 ms */
 
 struct mm_struct *current_mm(int *err)
 {
@@ -29,7 +30,11 @@ struct mm_struct *current_mm(int *err)
 
 void faultin_lock(struct faultin *fi)
 {
-	host_read_lock(&fi->mm->mmap_lock);
+	/* A thread that holds another mm's lock: as for sections, waiting writers must not close a circle. */
+	if (current.mmap_held)
+		host_read_lock_nested(&fi->mm->mmap_lock);
+	else
+		host_read_lock(&fi->mm->mmap_lock);
 	fi->held = true;
 }
 
@@ -77,7 +82,7 @@ static void keep_frames(struct pinfold *m, enum frame_kind kind, unsigned long w
 
 	if (likely(free >= want) || (want > n && free >= n))
 		return;
-	reclaim_frames(m, kind, want - free > n ? want - free : n);
+	reclaim_clean(m, kind, want - free > n ? want - free : n);
 }
 
 /* No frame: reclaim; none to be had: a commit may free some, unless this thread is what it waits for. */
@@ -86,18 +91,22 @@ static int wait_for_frame(struct faultin *fi, struct address_space *mapping)
 	struct pinfold *m = fi->mm->machine;
 	enum frame_kind kind = kind_of(mapping);
 	uint32_t seen = atomic_load(&m->commit_event);
+	bool pending;
 	uint64_t now;
 
 	drop_for_wait(fi);
-	if (reclaim_frames(m, kind, reclaim_size(m, kind)))
+	if (reclaim_frames(m, kind, reclaim_size(m, kind), &pending))
 		return 0;
-	if (current.nr_sections || !atomic_load(&m->dirty))
-		return -ENOMEM;
 	now = host_now();
+	/* A commit of another thread, or a flush, will make pages clean; in a section no freeze comes, but
+	 * the commit of an earlier cut may be under way.  Else a moment for pages that others have in
+	 * hand: a read, an eviction. */
+	if (!pending && (current.nr_sections || !atomic_load(&m->dirty)) && deadline(fi) > now + MOMENT)
+		fi->deadline = now + MOMENT;
 	if (now >= deadline(fi))
 		return -ENOMEM;
 	/* Pins end without an event: look again now and then. */
-	host_wait(&m->commit_event, seen, 10000000);
+	host_wait(&m->commit_event, seen, 2000000);
 	return 0;
 }
 
@@ -181,8 +190,10 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 	copy = *vma; /* for the report: the lock may be dropped below */
 	mapping = vma->mapping;
 	atomic_fetch_add(&mapping->users, 1);
-	if (!(fi->flags & FAULT_NOWAIT))
+	/* Once a fault: what the last look read must not go before this one sees it. */
+	if (!fi->looked && !(fi->flags & FAULT_NOWAIT))
 		keep_frames(fi->mm->machine, kind_of(mapping), READAHEAD_MAX);
+	fi->looked = true;
 	fact = handle_mm_fault(&vmf);
 	if (vmf.dropped) {
 		fi->held = false;
@@ -201,6 +212,7 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 
 int faultin_page(struct faultin *fi, unsigned long addr)
 {
+	fi->looked = false;
 	/* Bounded: each round either waited for something, or lost the page to somebody else's work. */
 	for (unsigned tries = 0; tries < RETRY_LIMIT; tries++) {
 		bool done = false;

@@ -15,6 +15,7 @@ struct faultin {
 	unsigned flags;     /* FAULT_* for the handler; ALLOW_DROP: the lock may be dropped */
 	bool held;          /* the mmap lock is held, for reading unless ALLOW_DROP is clear */
 	bool dropped;       /* it was not held for some time */
+	bool looked;        /* this fault has had its first look */
 	uint64_t want;
 	uint64_t deadline;  /* 0: set at the first wait */
 };

@@ -9,7 +9,8 @@
  *   3 set the sticky flags, if clear
  *   4 xadd the pins                 (full barrier; partner: host_mb() in writeback.c and the leaf lock's
  *                                    release before a freeze of the count)
- *   5 look at the flags again, load the slot again, compare the sequence: any change undoes
+ *   5 look at the flags again, load the slot again (seq_cst: not before 4), compare the sequence: any
+ *     change undoes
  */
 #ifndef PINFOLD_GUP_FAST_H
 #define PINFOLD_GUP_FAST_H
@@ -61,8 +62,7 @@ gup_fast_pin(struct pinfold *m, const slot_t *slot, uint64_t s, struct page *hea
 	page_mark_pin(head, sticky);
 	/* A slot of a page is cleared before its frame is freed or its folio split. */
 	for (unsigned i = 0; i < n; i++)
-		same &= atomic_load_explicit(&slot[i], memory_order_acquire) ==
-		        s + ((uint64_t)i << PAGE_SHIFT);
+		same &= atomic_load(&slot[i]) == s + ((uint64_t)i << PAGE_SHIFT);
 	if (unlikely(!same))
 		gup_fast_undo(m, head, n);
 	return same;
@@ -142,7 +142,7 @@ gup_fast_one(struct mm_struct *mm, unsigned long addr, uint64_t need, uint32_t s
 	if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE))
 		goto undo;
 	page_mark_pin(page, sticky);
-	if (likely(atomic_load_explicit(slot, memory_order_acquire) == s &&
+	if (likely(atomic_load(slot) == s &&
 	           atomic_load(&mm->table_seq) == seq))
 		return page;
 undo:

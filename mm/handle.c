@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "mm/registry.h"
+#include "mm/vmstat.h"
 
 int machine_check_live(const struct pinfold *m)
 {
@@ -35,10 +36,13 @@ int file_enter(struct pinfold_file *file)
 		atomic_fetch_sub(&file->mapping.users, 1);
 		return -EOWNERDEAD;
 	}
+	/* A signal handler that touches a window from here on would wait for this call's own locks. */
+	current.inside++;
 	return 0;
 }
 
 void file_leave(struct pinfold_file *file)
 {
+	current.inside--;
 	atomic_fetch_sub(&file->mapping.users, 1);
 }

@@ -125,7 +125,8 @@ static int read_header(struct host_file *f, char *block, struct header *h)
 		return h->magic ? -EUCLEAN : 0;
 	if (h->version != VERSION)
 		return -EUCLEAN;
-	return h->sum == header_sum(h);
+	/* It is one sector, written whole: a wrong sum is damage, not a crash. */
+	return h->sum == header_sum(h) ? 1 : -EUCLEAN;
 }
 
 /* ---- reading records ------------------------------------------------------------------------- */
@@ -213,7 +214,8 @@ static int run_records(struct journal *j, struct host_file *home, struct pinfold
 			break;
 		}
 		if (home) {
-			if (host_file_size(home) != (int64_t)rec->file_size)
+			/* Files only grow: never cut off what a later record of the same run will write. */
+			if (host_file_size(home) < (int64_t)rec->file_size)
 				r = host_file_truncate(home, rec->file_size) ? -EIO : 1;
 			if (r == 1)
 				r = run_pages(j, j->pos, home, buf);
@@ -308,13 +310,11 @@ static int journal_start(struct host_disk *disk, const char *path, struct host_f
 	return r;
 }
 
-int journal_open(struct host_disk *disk, const char *path, struct host_file *home,
-                 struct host_ring *ring, uint64_t deadline, struct journal *j)
+int journal_open(struct host_disk *disk, const char *path, struct host_file *home, uint64_t deadline,
+                 struct journal *j)
 {
 	int r;
 
-	memset(j, 0, sizeof(*j));
-	j->ring = ring;
 	j->home = home;
 	j->block = host_map(BLOCK);
 	if (!j->block)
@@ -385,24 +385,37 @@ int journal_inspect(struct host_disk *disk, const char *path, struct pinfold_jou
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* Blocks now, so that a full disk is told before the commit and a flush in the steady state has no
+ * sizes to write.  On a nearly full disk what this record needs must do. */
+static int make_room(struct journal *j, uint64_t need)
+{
+	uint64_t room = journal_test_room ? journal_test_room : j->want;
+	int r;
+
+	if (room < BLOCK + need)
+		room = BLOCK + need;
+	if (j->room >= room)
+		return 0;
+	r = host_file_alloc(j->file, 0, room);
+	if (r == -ENOSPC && j->room < BLOCK + need) {
+		room = BLOCK + need;
+		r = host_file_alloc(j->file, 0, room);
+	}
+	if (!r || r == -EOPNOTSUPP)
+		j->room = room;
+	return j->room < BLOCK + need ? r : 0;
+}
+
 int journal_begin(struct journal *j, uint64_t pages, uint64_t file_size)
 {
-	uint64_t need = record_size(pages), room = journal_test_room ? journal_test_room : JOURNAL_ROOM;
+	uint64_t need = record_size(pages);
 	struct record *r;
 	int err = desc_room(j, pages);
 
+	if (!err)
+		err = make_room(j, need);
 	if (err)
 		return err;
-	if (room < BLOCK + need)
-		room = BLOCK + need;
-	if (j->room < room) {
-		/* Blocks now, so that a full disk is told before the commit and a flush in the steady
-		 * state has no sizes to write. */
-		err = host_file_alloc(j->file, 0, room);
-		if (err && err != -EOPNOTSUPP)
-			return err;
-		j->room = room;
-	}
 	if (j->pos + need > j->room)
 		return -EAGAIN;
 	if (j->unsure) {

@@ -24,7 +24,8 @@
 #include <pinfold/pinfold.h>
 
 #define JOURNAL_SUFFIX ".pinfold"
-#define JOURNAL_ROOM (32ull << 20) /* grown for a larger record */
+#define JOURNAL_ROOM_MIN (16ull << 20)
+#define JOURNAL_ROOM_MAX (256ull << 20)
 
 struct journal_entry {
 	uint64_t index, sum;
@@ -36,6 +37,7 @@ struct journal {
 	char *block;          /* 4096 bytes for the header */
 	uint64_t salt;        /* tells this journal's records from what lay on the disk before */
 	uint64_t first, next; /* numbers: the first that counts, the next to write */
+	uint64_t want;        /* bytes it should have; less on a full disk, more for a large record */
 	uint64_t room;        /* bytes allocated, header and all */
 	uint64_t pos;         /* where the next record goes */
 	bool unsure;          /* a reset failed: the header on disk may say either number */
@@ -50,10 +52,11 @@ struct journal {
 /*
  * Opens or makes the journal of `home` and applies what it holds.  The caller has home's lock; the
  * journal's is taken here, since its writes in flight outlive a killed writer too.
- * 0; -EUCLEAN another file's or version's; -EWOULDBLOCK; -ENOMEM; I/O errors.
+ * j: zero but for ring and want.  0; -EUCLEAN another file's or version's; -EWOULDBLOCK; -ENOMEM; I/O
+ * errors.
  */
-int journal_open(struct host_disk *disk, const char *path, struct host_file *home,
-                 struct host_ring *ring, uint64_t deadline, struct journal *j);
+int journal_open(struct host_disk *disk, const char *path, struct host_file *home, uint64_t deadline,
+                 struct journal *j);
 /* remove: nothing in it counts, the file goes too. */
 void journal_close(struct host_disk *disk, const char *path, struct journal *j, bool remove);
 
@@ -76,7 +79,7 @@ int journal_inspect(struct host_disk *disk, const char *path, struct pinfold_jou
 
 /* Tests set it to 1: the flush at the commit point is left out.  They must notice. */
 extern int journal_test_skip_flush;
-/* Tests make it small; taken at open. */
+/* Tests make it small. */
 extern uint64_t journal_test_room;
 
 #endif

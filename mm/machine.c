@@ -59,7 +59,8 @@ static int read_options(const struct pinfold_options *in, struct pinfold_options
 
 static void machine_free(struct pinfold *m)
 {
-	slab_destroy(&m->tables);
+	for (int i = 0; i < TABLE_LEVELS; i++)
+		slab_destroy(&m->tables[i]);
 	slab_destroy(&m->nodes);
 	slab_destroy(&m->vmas);
 	slab_destroy(&m->fills);
@@ -158,7 +159,9 @@ int machine_create_on(struct host_disk *disk, const struct pinfold_options *opts
 	m->pool_fd = m->uffd[0] = m->uffd[1] = -1;
 	host_mutex_init(&m->lock, HOST_RANK_MACHINE);
 	host_mutex_init(&m->commit_lock, HOST_RANK_COMMIT);
-	slab_init(&m->tables, sizeof(struct table), 64 * sizeof(struct table));
+	for (int i = 0; i < TABLE_LEVELS; i++)
+		slab_init(&m->tables[i], sizeof(struct table), (i ? 4 : 64) * sizeof(struct table));
+	host_rwsem_init(&m->tlb_sem, HOST_RANK_TLB);
 	slab_init(&m->nodes, SPARSE_NODE_SIZE, 64 * SPARSE_NODE_SIZE);
 	slab_init(&m->vmas, sizeof(struct vm_area_struct), 1 << 14);
 	slab_init(&m->fills, filemap_fill_size(), 1 << 16);
@@ -198,7 +201,9 @@ static bool frames_out(struct pinfold *m)
 static void check_leaks(struct pinfold *m)
 {
 	VM_WARN_ON(vmstat_pins(m, PINS_ACQUIRED) != vmstat_pins(m, PINS_RELEASED));
-	VM_WARN_ON(m->tables.live || m->nodes.live || m->vmas.live || m->fills.live);
+	for (int i = 0; i < TABLE_LEVELS; i++)
+		VM_WARN_ON(m->tables[i].live);
+	VM_WARN_ON(m->nodes.live || m->vmas.live || m->fills.live);
 	VM_WARN_ON(atomic_load(&m->dirty));
 	VM_WARN_ON(host_ring_pending(m->ring));
 }
@@ -226,12 +231,13 @@ PINFOLD_EXPORT int pinfold_destroy(struct pinfold *m)
 PINFOLD_EXPORT long pinfold_reclaim(struct pinfold *m, unsigned long pages)
 {
 	long r = machine_check_live(m);
+	bool pending;
 
 	if (r)
 		return r;
-	r = reclaim_frames(m, FRAME_DIRECT, pages);
+	r = reclaim_frames(m, FRAME_DIRECT, pages, &pending);
 	if ((unsigned long)r < pages)
-		r += reclaim_frames(m, FRAME_POOL, pages - (unsigned long)r);
+		r += reclaim_frames(m, FRAME_POOL, pages - (unsigned long)r, &pending);
 	return r;
 }
 

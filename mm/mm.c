@@ -100,39 +100,40 @@ PINFOLD_EXPORT int pinfold_use_mm(struct mm_struct *mm)
 
 /* ---- the public mmap lock: the thread remembers, so that its faults do not take it again --------- */
 
-static void held(struct mm_struct *mm)
+static void held(struct mm_struct *mm, bool write)
 {
 	current.mmap_held = mm;
+	current.mmap_write = write;
 }
 
 PINFOLD_EXPORT void mmap_read_lock(struct mm_struct *mm)
 {
 	host_read_lock(&mm->mmap_lock);
-	held(mm);
+	held(mm, false);
 }
 
 PINFOLD_EXPORT int mmap_read_trylock(struct mm_struct *mm)
 {
 	if (!host_read_trylock(&mm->mmap_lock))
 		return 0;
-	held(mm);
+	held(mm, false);
 	return 1;
 }
 
 PINFOLD_EXPORT void mmap_read_unlock(struct mm_struct *mm)
 {
-	held(NULL);
+	held(NULL, false);
 	host_read_unlock(&mm->mmap_lock);
 }
 
 PINFOLD_EXPORT void mmap_write_lock(struct mm_struct *mm)
 {
 	host_write_lock(&mm->mmap_lock);
-	held(mm);
+	held(mm, true);
 }
 
 PINFOLD_EXPORT void mmap_write_unlock(struct mm_struct *mm)
 {
-	held(NULL);
+	held(NULL, false);
 	host_write_unlock(&mm->mmap_lock);
 }

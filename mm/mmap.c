@@ -41,19 +41,29 @@ static int mmap_check(struct mmap_request *rq)
 	return 0;
 }
 
+/* Asynchronous files: i_mmap_lock, so that a freeze does not come between the scan and the marks. */
+static void collect(struct vm_area_struct *vma)
+{
+	host_lock(&vma->mapping->i_mmap_lock);
+	freeze_collect(vma, vma->start, vma->end);
+	host_unlock(&vma->mapping->i_mmap_lock);
+}
+
 /* One VMA and all that hangs on it.  Writing. */
 static void unmap_vma(struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = vma->mm;
 	unsigned long start = vma->start, end = vma->end;
 
-	freeze_collect(vma, start, end);
+	collect(vma);
 	zap_range(vma, start, end);
+	/* Off every list, then nobody may have it noted any more, and only then is the address anybody's. */
+	vma_unlink(vma);
 	if (vma->window >= 0) {
 		registry_remove_window(vma->window);
+		tlb_wait(mm->machine);
 		host_window_unmap(start, end - start);
 	}
-	vma_unlink(vma);
 	pt_trim(mm, start, end);
 	vma_free(vma);
 }
@@ -85,13 +95,17 @@ static long place_window(struct mmap_request *rq, struct vm_area_struct *vma)
 	unsigned long want = rq->addr & PAGE_MASK;
 	long a;
 
+	host_lock(&m->lock);
 	if (m->uffd[async] < 0) {
 		int fd = host_uffd_open(async, &m->uffd_how);
 
-		if (fd < 0)
+		if (fd < 0) {
+			host_unlock(&m->lock);
 			return fd;
+		}
 		m->uffd[async] = fd;
 	}
+	host_unlock(&m->lock);
 	a = host_window_map(m->uffd[async], rq->mapping->memfd, want, rq->len, rq->offset, rq->prot);
 	if (a < 0 && want && !(rq->flags & FIXED_ANY)) /* a hint only */
 		a = host_window_map(m->uffd[async], rq->mapping->memfd, 0, rq->len, rq->offset,
@@ -168,40 +182,36 @@ int do_munmap(struct mm_struct *mm, unsigned long addr, size_t len)
 	return r;
 }
 
-/* The host's side of do_mprotect(): all of the VMAs or none. */
-static int protect_windows(struct mm_struct *mm, unsigned first, unsigned n, int prot)
+/* The host's protection and the VMA's word for it, together: reclaim of an asynchronous file changes
+ * the one for a moment and puts it back as the other says. */
+static int change_prot(struct vm_area_struct *vma, int prot)
+{
+	int r = 0;
+
+	host_lock(&vma->mapping->i_mmap_lock);
+	if (vma->window >= 0)
+		r = host_window_mprotect(vma->start, vma->end - vma->start, prot);
+	if (!r) {
+		vma->old_prot = vma->prot;
+		vma->prot = prot;
+	}
+	host_unlock(&vma->mapping->i_mmap_lock);
+	return r;
+}
+
+/* All of n VMAs from `first` on, or none.  0 or -errno. */
+static int change_prots(struct mm_struct *mm, unsigned first, unsigned n, int prot)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct vm_area_struct *vma = mm->vmas[first + i];
-		int r;
+		int r = change_prot(mm->vmas[first + i], prot);
 
-		if (vma->window < 0)
-			continue;
-		r = host_window_mprotect(vma->start, vma->end - vma->start, prot);
 		if (!r)
 			continue;
-		while (i--) {
-			vma = mm->vmas[first + i];
-			host_window_mprotect(vma->start, vma->end - vma->start, vma->prot);
-		}
+		while (i--)
+			change_prot(mm->vmas[first + i], mm->vmas[first + i]->old_prot);
 		return r;
 	}
 	return 0;
-}
-
-/* Slots carry the rights.  More rights come at the next touch; fewer must not stay anywhere. */
-static void set_prot(struct vm_area_struct *vma, int prot)
-{
-	bool fewer = vma->prot & ~prot;
-
-	/* i_mmap_lock: reclaim of an asynchronous file puts the protection back as prot says. */
-	host_lock(&vma->mapping->i_mmap_lock);
-	vma->prot = prot;
-	host_unlock(&vma->mapping->i_mmap_lock);
-	if (!fewer)
-		return;
-	freeze_collect(vma, vma->start, vma->end);
-	zap_range(vma, vma->start, vma->end);
 }
 
 int do_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
@@ -222,9 +232,16 @@ int do_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
 	while (first + n < mm->nr_vmas && mm->vmas[first + n]->start < addr + len)
 		n++;
 	if (!r)
-		r = protect_windows(mm, first, n, prot);
-	for (unsigned i = 0; !r && i < n; i++)
-		set_prot(mm->vmas[first + i], prot);
+		r = change_prots(mm, first, n, prot);
+	for (unsigned i = 0; !r && i < n; i++) {
+		struct vm_area_struct *vma = mm->vmas[first + i];
+
+		/* Slots carry the rights.  More come at the next touch; fewer must not stay anywhere. */
+		if (vma->old_prot & ~prot) {
+			collect(vma);
+			zap_range(vma, vma->start, vma->end);
+		}
+	}
 	host_write_unlock(&mm->mmap_lock);
 	return r;
 }

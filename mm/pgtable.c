@@ -21,7 +21,7 @@ static struct table *child(const struct table *t, unsigned long addr)
 
 static struct table *table_new(struct mm_struct *mm, unsigned long addr, unsigned level)
 {
-	struct table *t = slab_alloc(&mm->machine->tables);
+	struct table *t = slab_alloc(&mm->machine->tables[level]);
 
 	if (!t)
 		return NULL;
@@ -43,7 +43,7 @@ static void table_free(struct mm_struct *mm, struct table *t)
 	host_lock(&t->lock);
 	t->mm = NULL;
 	host_unlock(&t->lock);
-	slab_free(&mm->machine->tables, t);
+	slab_free(&mm->machine->tables[t->level], t);
 }
 
 int pgtable_init(struct mm_struct *mm)
@@ -70,9 +70,12 @@ static void free_tree(struct mm_struct *mm, struct table *t)
 
 void pgtable_destroy(struct mm_struct *mm)
 {
-	if (mm->root)
-		free_tree(mm, mm->root);
+	struct table *root = mm->root;
+
 	mm->root = NULL;
+	atomic_fetch_add(&mm->table_seq, 1);
+	if (root)
+		free_tree(mm, root);
 }
 
 struct table *pt_leaf(const struct mm_struct *mm, unsigned long addr)
@@ -151,7 +154,7 @@ static bool trim_one(struct mm_struct *mm, struct table *parent, struct table *t
 	 * seq_cst: partner of the walker's load after its xadd.
 	 */
 	atomic_fetch_add(&mm->table_seq, 1);
-	slab_free(&mm->machine->tables, t);
+	slab_free(&mm->machine->tables[t->level], t);
 	return true;
 }
 

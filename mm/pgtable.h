@@ -2,7 +2,7 @@
 /*
  * pgtable.h - four levels of 512 entries; one walker that returns the slot.
  *
- * Tables come from the machine's type-stable slab: a removed table may be reused as a table while a
+ * Tables come from the machine's type-stable slabs, one per level: a removed table may be reused as one of its level while a
  * lockless walker still reads it (D8).  Removal clears the parent's entry, bumps mm->table_seq, and
  * only then gives the table back; the walker samples the sequence before the root and compares it
  * after its xadd.  Entries are stored with release and loaded with acquire.

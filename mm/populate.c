@@ -82,14 +82,24 @@ PINFOLD_EXPORT int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t le
 {
 	int r = may_change(mm);
 
-	return r ? r : do_munmap(mm, addr, len);
+	if (r)
+		return r;
+	current.inside++;
+	r = do_munmap(mm, addr, len);
+	current.inside--;
+	return r;
 }
 
 PINFOLD_EXPORT int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
 {
 	int r = may_change(mm);
 
-	return r ? r : do_mprotect(mm, addr, len, prot);
+	if (r)
+		return r;
+	current.inside++;
+	r = do_mprotect(mm, addr, len, prot);
+	current.inside--;
+	return r;
 }
 
 PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)

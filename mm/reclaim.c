@@ -119,10 +119,15 @@ static void freeze_batch(struct shrink *s)
 
 		if (clean)
 			unmap(s, p, &s->evict_tlb);
-		if (clean && page_freeze(p, 2 * PC_INTERNAL))
-			s->page[s->evict++] = p;
-		else
+		if (!clean || !page_freeze(p, 2 * PC_INTERNAL)) {
 			stay[nr_stay++] = p;
+		} else if (has_flag(p, PG_UNCLEAN)) {
+			/* A device's put marked it and came in between; the mark is in the index. */
+			page_thaw(p, 2 * PC_INTERNAL);
+			stay[nr_stay++] = p;
+		} else {
+			s->page[s->evict++] = p;
+		}
 	}
 	if (nr_stay)
 		tlb_flush(&s->evict_tlb);
@@ -150,6 +155,7 @@ static unsigned run_length(struct page **p, unsigned n)
 static void hold_stores(struct page **p, unsigned n, bool hold)
 {
 	struct address_space *mapping = p[0]->mapping;
+	bool failed = false;
 
 	if (!(mapping->flags & PINFOLD_FILE_ASYNC_WP))
 		return;
@@ -162,13 +168,17 @@ static void hold_stores(struct page **p, unsigned n, bool hold)
 			end = p[0]->index + n;
 		if (v->window < 0 || first >= end || !(v->prot & PINFOLD_PROT_WRITE))
 			continue;
-		host_window_mprotect(vma_addr(v, first), (end - first) << PAGE_SHIFT,
-		                     hold ? v->prot & ~PINFOLD_PROT_WRITE : v->prot);
+		if (host_window_mprotect(vma_addr(v, first), (end - first) << PAGE_SHIFT,
+		                         hold ? v->prot & ~PINFOLD_PROT_WRITE : v->prot))
+			failed = true;
 		if (hold)
 			freeze_collect(v, vma_addr(v, first), vma_addr(v, first) +
 			                  ((end - first) << PAGE_SHIFT));
 	}
 	host_unlock(&mapping->i_mmap_lock);
+	/* Stores may come in unseen: what may be changed is dirty. */
+	for (unsigned i = 0; hold && failed && i < n; i++)
+		cut_set_dirty(p[i]);
 }
 
 /* Evicts page[0 .. evict), which are sorted.  The number evicted. */
@@ -199,6 +209,19 @@ static unsigned evict_batch(struct shrink *s)
 	return freed;
 }
 
+/* Takes the translations of a clean page away.  With its lock: else a store could make it dirty, and a
+ * freeze before the flush would find no slot to protect. */
+static void probe(struct shrink *s, struct page *p)
+{
+	if (!page_trylock(p))
+		return;
+	if (!has_flag(p, PG_UNCLEAN)) {
+		unmap(s, p, &s->tlb);
+		clear_flag(p, PG_window);
+	}
+	page_unlock(p);
+}
+
 /* Sorts a batch into those that stay and page[0 .. evict). */
 static void judge_batch(struct shrink *s)
 {
@@ -215,10 +238,8 @@ static void judge_batch(struct shrink *s)
 			break;
 		case PROBE:
 			/* An asynchronous file's translations know what was stored: they stay. */
-			if (!(p->mapping->flags & PINFOLD_FILE_ASYNC_WP)) {
-				unmap(s, p, &s->tlb);
-				clear_flag(p, PG_window);
-			}
+			if (!(p->mapping->flags & PINFOLD_FILE_ASYNC_WP))
+				probe(s, p);
 			set_flag(p, PG_probed);
 			count_event(s->m, SECOND_CHANCE, 1);
 			break;
@@ -258,55 +279,83 @@ static long shrink_lists(struct pinfold *m, enum frame_kind kind, unsigned long 
 		if (!s.n)
 			break;
 		budget -= s.n < budget ? s.n : budget;
+		tlb_gather(m);
 		tlb_begin(&s.tlb, m, TLB_DROP);
 		tlb_begin(&s.evict_tlb, m, TLB_DROP);
 		judge_batch(&s);
 		freed += evict_batch(&s);
 		tlb_flush(&s.tlb);
+		tlb_finish(m);
 	}
 	count_event(m, EVICTED, freed);
 	return (long)freed;
 }
 
-long reclaim_frames(struct pinfold *m, enum frame_kind kind, unsigned long target)
+long reclaim_clean(struct pinfold *m, enum frame_kind kind, unsigned long target)
+{
+	return shrink_lists(m, kind, target, false);
+}
+
+long reclaim_frames(struct pinfold *m, enum frame_kind kind, unsigned long target, bool *pending)
 {
 	long freed = shrink_lists(m, kind, target, false);
+	enum relief relief = RELIEF_NOTHING;
 
 	/* Each pass is more determined: used pages too, then what only a flush makes clean. */
 	if (!freed)
 		freed = shrink_lists(m, kind, target, false);
+	if ((unsigned long)freed < target)
+		relief = writeback_relieve(m);
 	if (!freed)
 		freed = shrink_lists(m, kind, target, true);
-	if (!freed && writeback_relieve(m))
-		freed = shrink_lists(m, kind, target, true);
+	*pending = relief != RELIEF_NOTHING;
 	return freed;
 }
 
-bool evict_all(struct address_space *mapping)
+/* One round of evict_all(): the next pages from *index on.  False: there were none. */
+static bool evict_some(struct address_space *mapping, struct shrink *s, uint64_t *index)
+{
+	struct page *p;
+
+	s->n = 0;
+	host_lock(&mapping->pages_lock);
+	while (s->n < BATCH && (p = sparse_next(&mapping->pages, index, UINT64_MAX, -1))) {
+		++*index;
+		if (get_internal(s->m, p))
+			s->page[s->n++] = p;
+	}
+	host_unlock(&mapping->pages_lock);
+	/* Off its list, a page is this function's; on none, reclaim has it in hand: next round. */
+	s->evict = 0;
+	for (unsigned i = 0; i < s->n; i++) {
+		struct page *page = s->page[i];
+
+		if (!lru_del(s->m, page) && mapping->ops->commits) {
+			put_internal(s->m, page);
+			continue;
+		}
+		clear_flag(page, PG_active);
+		s->page[s->evict++] = page;
+	}
+	tlb_begin(&s->evict_tlb, s->m, TLB_DROP);
+	if (s->evict)
+		evict_batch(s);
+	return s->n;
+}
+
+void evict_all(struct address_space *mapping)
 {
 	struct shrink s = { .m = mapping->machine, .force = true };
 	uint64_t index = 0;
-	struct page *p;
-	bool more = true;
 
-	while (more) {
-		s.n = 0;
-		host_lock(&mapping->pages_lock);
-		while (s.n < BATCH && (p = sparse_next(&mapping->pages, &index, UINT64_MAX, -1))) {
-			index++;
-			if (get_internal(s.m, p))
-				s.page[s.n++] = p;
-		}
-		host_unlock(&mapping->pages_lock);
-		more = s.n;
-		for (unsigned i = 0; i < s.n; i++) {
-			if (!lru_del(s.m, s.page[i]) && mapping->ops->commits)
-				VM_WARN_ON_PAGE(true, s.page[i]);
-			clear_flag(s.page[i], PG_active);
-		}
-		s.evict = s.n;
-		tlb_begin(&s.evict_tlb, s.m, TLB_DROP);
-		evict_batch(&s);
+	/* Reclaim may have pages of the file isolated: they come back to their list or go. */
+	while (atomic_load_explicit(&mapping->nr_pages, memory_order_acquire)) {
+		if (evict_some(mapping, &s, &index))
+			continue;
+		index = 0;
+		host_yield();
 	}
-	return !mapping->nr_pages;
+	/* Who took the last one out may still be in filemap_remove(): it holds pages_lock there. */
+	host_lock(&mapping->pages_lock);
+	host_unlock(&mapping->pages_lock);
 }

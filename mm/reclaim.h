@@ -11,11 +11,14 @@
 
 #include "mm/writeback.h"
 
-/* Tries to free `target` frames of a kind; how many it did.  [sig] */
-long reclaim_frames(struct pinfold *m, enum frame_kind kind, unsigned long target);
+/* Tries to free `target` frames of a kind; how many it did.  *pending: a flush made or may be making
+ * pages clean, so that another try may find more.  [sig] */
+long reclaim_frames(struct pinfold *m, enum frame_kind kind, unsigned long target, bool *pending);
+/* The same, but only pages that are clean and unused: for keeping a stock.  [sig] */
+long reclaim_clean(struct pinfold *m, enum frame_kind kind, unsigned long target);
 
-/* For close: evicts every page of the file, dirty or not.  The caller has discarded what was dirty and
- * nobody uses the file.  True: none is left; false: some are pinned or referenced. */
-bool evict_all(struct address_space *mapping);
+/* For close: evicts every page of the file.  The caller has discarded what was dirty, and nobody uses
+ * the file or has a page of it pinned. */
+void evict_all(struct address_space *mapping);
 
 #endif

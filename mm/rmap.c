@@ -145,6 +145,9 @@ void zap_range(struct vm_area_struct *vma, unsigned long start, unsigned long en
 	struct pinfold *m = vma->mm->machine;
 	struct page *pages[64];
 
+	/* A freeze between slot and drop would find no slot to protect, and not see what is stored through
+	 * the translation until it is gone. */
+	host_read_lock(&vma->mapping->freeze_sem);
 	for (unsigned long a = start; a < end;) {
 		unsigned long next = (a & ~(64 * PAGE_SIZE - 1)) + 64 * PAGE_SIZE;
 		struct table *leaf = leaf_lock_if(vma->mm, a);
@@ -168,6 +171,7 @@ void zap_range(struct vm_area_struct *vma, unsigned long start, unsigned long en
 			put_internal(m, pages[i]);
 		a = next;
 	}
+	host_read_unlock(&vma->mapping->freeze_sem);
 }
 
 static int check_slot(struct vm_area_struct *vma, unsigned long a, uint64_t s)

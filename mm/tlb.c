@@ -27,16 +27,33 @@ void tlb_add(struct tlb_batch *tlb, const struct vm_area_struct *vma, unsigned l
 		unsigned last = tlb->nr - 1;
 
 		if (tlb->range[last].addr + tlb->range[last].len == addr &&
-		    tlb->range[last].uffd == uffd) {
+		    tlb->range[last].vma == vma) {
 			tlb->range[last].len += len;
 			return;
 		}
 	}
 	if (tlb->nr == TLB_RANGES)
 		tlb_flush(tlb);
+	tlb->range[tlb->nr].vma = vma;
 	tlb->range[tlb->nr].addr = addr;
 	tlb->range[tlb->nr].len = len;
 	tlb->range[tlb->nr++].uffd = uffd;
+}
+
+void tlb_gather(struct pinfold *m)
+{
+	host_read_lock(&m->tlb_sem);
+}
+
+void tlb_finish(struct pinfold *m)
+{
+	host_read_unlock(&m->tlb_sem);
+}
+
+void tlb_wait(struct pinfold *m)
+{
+	host_write_lock(&m->tlb_sem);
+	host_write_unlock(&m->tlb_sem);
 }
 
 void tlb_flush(struct tlb_batch *tlb)

@@ -104,7 +104,7 @@ struct table {
 struct vm_area_struct {
 	unsigned long start, end;       /* mmap lock; constant while linked */
 	uint64_t pgoff;                 /* file page of start */
-	int prot;                       /* mmap lock for writing + leaf locks */
+	int prot, old_prot;             /* mmap lock for writing + i_mmap_lock */
 	int window;                     /* index in the table of windows, -1 none */
 	struct mm_struct *mm;
 	struct address_space *mapping;
@@ -169,7 +169,7 @@ struct address_space {
 	struct host_mutex pages_lock;
 	/* pages_lock */
 	struct sparse pages;
-	uint64_t nr_pages;
+	_Atomic uint64_t nr_pages; /* counts down when a page is out for good */
 
 	struct host_mutex i_mmap_lock;
 	struct vm_area_struct *i_mmap; /* i_mmap_lock */
@@ -255,7 +255,10 @@ struct pinfold {
 	uint32_t staging_total;
 
 	struct lru lru[2]; /* by frame_kind */
-	struct slab tables, nodes, vmas, fills;
+	/* One slab per level: what a stale walker reads in a reused table is an entry of that level. */
+	struct slab tables[TABLE_LEVELS];
+	struct slab nodes, vmas, fills;
+	struct host_rwsem tlb_sem; /* tlb.h */
 
 	_Atomic int64_t dirty;      /* pages dirty, in a cut, or reserved */
 	int64_t dirty_limit;        /* pages */

@@ -29,11 +29,20 @@ static void thread_exit(void *arg)
 	/* A thread that ends inside a write section would hold every freeze for good. */
 	while (t->nr_sections) {
 		struct section *s = &t->section[--t->nr_sections];
+		struct pinfold *m = s->mapping->machine;
 
-		atomic_fetch_sub(&s->mapping->machine->dirty, (int64_t)s->left);
+		atomic_fetch_sub(&m->dirty, (int64_t)s->left);
+		/* as cut_unreserve(): somebody may wait for room */
+		atomic_fetch_add(&m->commit_event, 1);
+		host_wake(&m->commit_event, INT32_MAX);
 		host_read_unlock(&s->mapping->section_sem);
 		atomic_fetch_sub(&s->mapping->users, 1);
 	}
+	if (t->mmap_held && t->mmap_write)
+		host_write_unlock(&t->mmap_held->mmap_lock);
+	else if (t->mmap_held)
+		host_read_unlock(&t->mmap_held->mmap_lock);
+	t->mmap_held = NULL;
 	host_lock(&threads_lock);
 	fold(t);
 	t->machine = NULL;

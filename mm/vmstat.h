@@ -30,7 +30,7 @@ struct current_thread {
 	uint64_t walk_seq;
 	const struct table *walk_leaf;
 	struct mm_struct *mmap_held;  /* its mmap lock is held through the public call */
-	int mmap_depth;
+	bool mmap_write;              /* for writing */
 	int inside;                   /* in a call that must not be re-entered by a fault */
 	unsigned nr_sections;
 	struct section section[MAX_SECTIONS];

@@ -157,13 +157,6 @@ static void write_home(struct batch *b)
 	}
 }
 
-static void drop_claim(struct pinfold *m, struct page *p)
-{
-	if (p->claim)
-		staging_put(m, p->claim);
-	p->claim = NULL;
-}
-
 /* The batch is committed: out of the cut.  unflushed: its pages wait for a checkpoint. */
 static void finish_batch(struct batch *b, bool unflushed)
 {
@@ -174,41 +167,17 @@ static void finish_batch(struct batch *b, bool unflushed)
 		struct page *p = b->page[i];
 
 		sparse_unmark(&mapping->pages, b->index[i], MARK_CUT);
-		drop_claim(mapping->machine, p);
-		clear_flag(p, PG_cut | PG_claimed);
+		/* Before it leaves the cut: a page that looked clean for a moment would be evicted. */
 		if (unflushed && !has_flag(p, PG_home)) {
 			set_flag(p, PG_home);
 			sparse_mark(&mapping->pages, b->index[i], MARK_HOME);
 			mapping->home_pages++;
 		}
+		cut_drop_claim(mapping->machine, p);
+		clear_flag(p, PG_cut | PG_claimed);
 	}
 	host_unlock(&mapping->pages_lock);
 	cut_unreserve(mapping->machine, b->n);
-	cut_event(mapping);
-}
-
-/* Nothing of the cut is promised: its pages are dirty again. */
-static void abandon(struct batch *b)
-{
-	struct address_space *mapping = b->mapping;
-	uint64_t both = 0;
-
-	b->cursor = 0;
-	while (next_batch(b)) {
-		host_lock(&mapping->pages_lock);
-		for (unsigned i = 0; i < b->n; i++) {
-			struct page *p = b->page[i];
-
-			sparse_unmark(&mapping->pages, b->index[i], MARK_CUT);
-			sparse_mark(&mapping->pages, b->index[i], MARK_DIRTY);
-			both += !!has_flag(p, PG_dirty);
-			drop_claim(mapping->machine, p);
-			set_flag(p, PG_dirty);
-			clear_flag(p, PG_cut | PG_claimed);
-		}
-		host_unlock(&mapping->pages_lock);
-	}
-	cut_unreserve(mapping->machine, both);
 	cut_event(mapping);
 }
 
@@ -232,9 +201,15 @@ static int checkpoint(struct address_space *mapping, struct pinfold_report *repo
 	/* What a failed write or flush left undone is written again from the journal: after a failed
 	 * flush nobody knows what the file holds. */
 	if (mapping->home_failed) {
+		int64_t size;
+
 		r = journal_apply(j);
-		if (r)
-			return r;
+		size = r ? 0 : mapping->ops->get_size(mapping);
+		if (r || size < 0)
+			return r ? r : (int)size;
+		/* It may have grown the file: what is evicted from now on is read from there. */
+		if ((uint64_t)size > atomic_load(&mapping->home_size))
+			atomic_store(&mapping->home_size, (uint64_t)size);
 	}
 	r = flush(mapping, report);
 	if (r) {
@@ -395,7 +370,7 @@ int writeback_commit(struct address_space *mapping, int64_t cut, struct pinfold_
 
 	/* The committer's buffers are the machine's: one commit at a time. */
 	host_lock(&m->commit_lock);
-	if (mapping->cut != cut || !cut_move(mapping, CUT_FROZEN, CUT_WRITING)) {
+	if (cut <= 0 || !cut_move(mapping, CUT_FROZEN, CUT_WRITING, cut)) {
 		host_unlock(&m->commit_lock);
 		return -ENOENT;
 	}
@@ -408,13 +383,13 @@ int writeback_commit(struct address_space *mapping, int64_t cut, struct pinfold_
 	if (mapping->cut_pages || mapping->cut_size != atomic_load(&mapping->home_size))
 		r = write_cut(b);
 	if (r)
-		abandon(b);
+		cut_abandon(mapping);
 	free_copies(mapping);
 	rep.claimed_by_writers = atomic_load(&mapping->cut_claims);
 	count_event(m, COMMITS, !r);
 	count_event(m, COMMIT_PAGES, r ? 0 : rep.pages);
 	count_event(m, HOME_BYTES, rep.home_bytes);
-	cut_move(mapping, CUT_WRITING, CUT_NONE);
+	cut_move(mapping, CUT_WRITING, CUT_NONE, 0);
 	host_unlock(&m->commit_lock);
 	report_out(report, &rep);
 	return r;
@@ -436,19 +411,20 @@ int writeback_checkpoint(struct address_space *mapping)
 	return r;
 }
 
-bool writeback_relieve(struct pinfold *m)
+enum relief writeback_relieve(struct pinfold *m)
 {
 	struct pinfold_report rep = { .size = sizeof(rep) };
-	bool done = false;
+	enum relief found = RELIEF_NOTHING;
 
 	if (!host_trylock(&m->commit_lock))
-		return false;
-	/* Files are only unlinked under commit_lock too: machine.c. */
-	for (struct pinfold_file *f = m->files; f && !done; f = f->next)
-		if (f->magic == FILE_MAGIC && f->mapping.home_pages)
-			done = !checkpoint(&f->mapping, &rep);
+		return RELIEF_BUSY;
+	/* Files are only added, and closed, under commit_lock too: fs/open.c. */
+	for (struct pinfold_file *f = m->files; f && found == RELIEF_NOTHING; f = f->next)
+		if (atomic_load(&f->magic) == FILE_MAGIC && f->mapping.home_pages &&
+		    !checkpoint(&f->mapping, &rep))
+			found = RELIEF_DONE;
 	host_unlock(&m->commit_lock);
-	return done;
+	return found;
 }
 
 int writeback_discard(struct address_space *mapping)
@@ -456,7 +432,7 @@ int writeback_discard(struct address_space *mapping)
 	uint64_t i = 0, n = 0;
 	struct page *p;
 
-	if (!cut_move(mapping, CUT_NONE, CUT_NONE))
+	if (!cut_move(mapping, CUT_NONE, CUT_NONE, 0))
 		return -EBUSY;
 	host_lock(&mapping->pages_lock);
 	for (; (p = sparse_next(&mapping->pages, &i, UINT64_MAX, MARK_DIRTY)); i++, n++) {

@@ -18,9 +18,10 @@ int writeback_checkpoint(struct address_space *mapping);
 /* Bytes of a machine's batch (struct batch is private). */
 size_t writeback_batch_size(void);
 
-/* For reclaim: pages of some file are committed but not flushed; flush one such file.  True: pages
- * may be clean now.  Never waits for a commit in progress. */
-bool writeback_relieve(struct pinfold *m);
+/* For reclaim: if pages of some file are committed but not flushed, flushes one such file: DONE, they
+ * are clean now.  Never waits for a commit in progress: BUSY, that one may make pages clean. */
+enum relief { RELIEF_NOTHING, RELIEF_BUSY, RELIEF_DONE };
+enum relief writeback_relieve(struct pinfold *m);
 
 /* For close: no cut may be open (-EBUSY).  Forgets what is dirty. */
 int writeback_discard(struct address_space *mapping);

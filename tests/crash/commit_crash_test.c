@@ -15,6 +15,7 @@
 #include <malloc.h>
 
 #define JOURNAL DATA ".pinfold"
+#define ROOM (96 * HOST_PAGE) /* for few commits, so that checkpoints come by themselves */
 
 enum { HISTORIES = 6, LENGTH = 50, CUTS = 170 };
 enum { ON_WRITE = 1 << FAKE_WRITE, ON_FLUSH = 1 << FAKE_FLUSH, ON_SIZE = 1 << FAKE_TRUNCATE,
@@ -273,7 +274,7 @@ static void test_second_life(void **state)
  * Without a journal: between commits the last one is there; inside one, all pages but those that it
  * writes are.
  */
-static const char *loose_cut(struct host_disk *d, struct model *m, unsigned long prefix,
+static const char *loose_cut(struct host_disk *d, const struct model *m, unsigned long prefix,
                              uint64_t seed)
 {
 	unsigned lo = (unsigned)fake_disk_marked(d, FINISHED, prefix);
@@ -364,6 +365,7 @@ enum { NR_FAILURES = sizeof(failures) / sizeof(failures[0]), BEFORE = 6 };
 struct trial {
 	struct run r;
 	const struct model *m;
+	size_t memory;
 	const struct failure *x;
 	unsigned long nth;
 	unsigned k;      /* the state the program sees */
@@ -371,17 +373,28 @@ struct trial {
 	const char *when;
 };
 
-/* A history whose commits BEFORE + 1 to + 3 all write something, and the first grows the file. */
-static struct model *trial_model(void)
+static unsigned pages_touched(const struct model *m, unsigned k)
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < PAGES; p++)
+		n += touched(m, k, p);
+	return n;
+}
+
+/*
+ * A history whose commits BEFORE + 1 to + 3 all write something, and the first grows the file.
+ * large: that one is of more pages than the committer takes at once; else the file is small.
+ */
+static struct model *trial_model(bool large)
 {
 	for (uint64_t h = 40;; h++) {
 		struct model *m = model_new(h, BEFORE + 4);
-		unsigned k = BEFORE + 1;
+		unsigned n = pages_touched(m, BEFORE + 1);
 
-		while (k <= BEFORE + 3 && memcmp(m->ver[k], m->ver[k - 1], sizeof(m->ver[k])))
-			k++;
-		if (k > BEFORE + 3 && m->size[BEFORE + 1] > m->size[BEFORE] &&
-		    m->size[BEFORE + 3] < 64 * HOST_PAGE)
+		if (n && pages_touched(m, BEFORE + 2) && pages_touched(m, BEFORE + 3) &&
+		    m->size[BEFORE + 1] > m->size[BEFORE] &&
+		    (large ? n > BATCH_PAGES : m->size[BEFORE + 3] < 64 * HOST_PAGE))
 			return m;
 		free(m);
 	}
@@ -389,7 +402,8 @@ static struct model *trial_model(void)
 
 static void trial_fail(struct trial *t, const char *what)
 {
-	fail_msg("mask %x, error %d%s at operation %lu, %s: %s", t->x->mask, t->x->err,
+	fail_msg("journal of %lu pages, mask %x, error %d%s at operation %lu, %s: %s",
+	         journal_test_room / HOST_PAGE, t->x->mask, t->x->err,
 	         t->x->forever ? " and all that follow" : "", t->nth, t->when, what);
 }
 
@@ -398,7 +412,8 @@ static void trial_begin(struct trial *t, const struct model *m, const struct fai
                         unsigned long nth, unsigned commits)
 {
 	*t = (struct trial){ .m = m, .x = x, .nth = nth, .k = commits, .when = "before" };
-	assert_int_equal(run_open(&t->r, fake_disk_create(m->seed), SMALL, 0), 0);
+	t->memory = pages_touched(m, BEFORE + 1) > BATCH_PAGES ? LARGE : SMALL;
+	assert_int_equal(run_open(&t->r, fake_disk_create(m->seed), t->memory, 0), 0);
 	live(&t->r, m, 0, commits);
 }
 
@@ -412,15 +427,18 @@ static void trial_arm(struct trial *t, bool on)
 	fake_disk_fail(t->r.disk, t->x->mask, on ? t->nth : 0, t->x->err, t->x->forever);
 }
 
-/* Cuts behind the operations first..now: the last commit that finished; any begun one if unsure. */
+/* Cuts now, and behind some of the operations from `first` on: the last commit that finished is
+ * there, or any later one that began; but now none of those, unless unsure. */
 static void trial_cuts(struct trial *t, unsigned long first)
 {
 	struct host_disk *d = t->r.disk;
+	unsigned long now = fake_disk_ops(d), step = 1 + (now - first) / 8;
 
-	for (unsigned long ops = first, i = 0; ops <= fake_disk_ops(d); ops++, i++) {
+	for (unsigned long i = 0; first + i < now + step; i += step) {
+		unsigned long ops = first + i < now ? first + i : now;
 		unsigned lo = (unsigned)fake_disk_marked(d, FINISHED, ops);
 		unsigned hi = (unsigned)fake_disk_marked(d, BEGUN, ops);
-		bool last = ops == fake_disk_ops(d);
+		bool last = ops == now;
 
 		for (int j = last ? 0 : 2; j < (last ? 5 : 3); j++) {
 			int mode = j < 2 ? j : 2;
@@ -430,7 +448,7 @@ static void trial_cuts(struct trial *t, unsigned long first)
 
 			if (bad)
 				trial_fail(t, message("prefix %lu of %lu, mode %d, seed %lu: %s",
-				                      ops, fake_disk_ops(d), mode, seed, bad));
+				                      ops, now, mode, seed, bad));
 			fake_disk_destroy(c);
 		}
 	}
@@ -521,19 +539,35 @@ static unsigned long operations(const struct model *m, bool checkpoint)
 	return n;
 }
 
+/* Each operation of those counted by operations() fails, in every way, with three journals: one
+ * that is full at every commit, one at some, one never.  Of a large commit only some operations. */
+static void each_failure(bool checkpoint, void (*fn)(const struct model *, const struct failure *,
+                                                      unsigned long))
+{
+	static const unsigned rooms[] = { 4, 96, 1024 };
+
+	keep_machines = true;
+	for (unsigned turn = 0; turn < 4; turn++) {
+		struct model *m = trial_model(turn == 3);
+		unsigned long ops, step;
+
+		journal_test_room = rooms[turn % 3] * HOST_PAGE;
+		ops = operations(m, checkpoint);
+		assert_true(ops > 1);
+		step = 1 + ops / 24;
+		for (unsigned i = 0; i < NR_FAILURES; i++)
+			for (unsigned long nth = 1 + i % step; nth <= ops; nth += step)
+				fn(m, &failures[i], nth);
+		free(m);
+	}
+	journal_test_room = ROOM;
+	forget_machines();
+}
+
 static void test_commit_errors(void **state)
 {
-	struct model *m = trial_model();
-	unsigned long ops = operations(m, false);
-
 	(void)state;
-	keep_machines = true;
-	assert_true(ops > 1);
-	for (unsigned i = 0; i < NR_FAILURES; i++)
-		for (unsigned long nth = 1; nth <= ops; nth++)
-			commit_fails(m, &failures[i], nth);
-	free(m);
-	forget_machines();
+	each_failure(false, commit_fails);
 }
 
 /* later: the program goes on committing before it tries again. */
@@ -570,18 +604,54 @@ static void checkpoint_fails(const struct model *m, const struct failure *x, uns
 	trial_end(&t);
 }
 
+static void checkpoint_fails_twice(const struct model *m, const struct failure *x, unsigned long nth)
+{
+	checkpoint_fails(m, x, nth, false);
+	checkpoint_fails(m, x, nth, true);
+}
+
 static void test_checkpoint_errors(void **state)
 {
-	struct model *m = trial_model();
-	unsigned long ops = operations(m, true);
+	(void)state;
+	each_failure(true, checkpoint_fails_twice);
+}
+
+/* Without a journal an error leaves the file as it may; but the next commit makes it right. */
+static void in_place_fails(const struct model *m, const struct failure *x, unsigned long nth)
+{
+	const unsigned k = BEFORE + 1;
+	struct host_disk *d = fake_disk_create(m->seed);
+	struct trial t = { .m = m, .x = x, .nth = nth, .k = k, .when = "without journal" };
+	int err;
+
+	assert_int_equal(run_open(&t.r, d, SMALL, PINFOLD_FILE_NO_JOURNAL), 0);
+	live(&t.r, m, 0, BEFORE);
+	prepare(&t.r, m, k);
+	trial_arm(&t, true);
+	err = pinfold_commit(t.r.file, 0, 0, NULL);
+	trial_arm(&t, false);
+	if (err && err != -x->err)
+		trial_fail(&t, message("commit gave %d", err));
+	trial_view(&t);
+	if (pinfold_commit(t.r.file, 0, 0, NULL))
+		trial_fail(&t, "retry failed");
+	fake_disk_mark(d, BEGUN, k);
+	fake_disk_mark(d, FINISHED, k);
+	for (uint64_t seed = 0; seed < 4; seed++)
+		if (loose_cut(d, m, fake_disk_ops(d), seed))
+			trial_fail(&t, loose_cut(d, m, fake_disk_ops(d), seed));
+	trial_end(&t);
+}
+
+static void test_no_journal_errors(void **state)
+{
+	struct model *m = trial_model(false);
 
 	(void)state;
 	keep_machines = true;
-	assert_true(ops > 1);
 	for (unsigned i = 0; i < NR_FAILURES; i++)
-		for (unsigned long nth = 1; nth <= ops; nth++)
-			for (int later = 0; later < 2; later++)
-				checkpoint_fails(m, &failures[i], nth, later);
+		for (unsigned long nth = 1; nth <= 12; nth++)
+			in_place_fails(m, &failures[i], nth);
 	free(m);
 	forget_machines();
 }
@@ -640,7 +710,7 @@ static void open_fails(const struct model *m, const struct failure *x, unsigned 
 static void test_open_and_close_errors(void **state)
 {
 	static const struct failure reads[] = { { ON_READ, EIO, false }, { ON_READ, EIO, true } };
-	struct model *m = trial_model();
+	struct model *m = trial_model(false);
 	unsigned long ops = operations(m, true) + 6;
 
 	(void)state;
@@ -683,7 +753,7 @@ static int full_disk(const struct model *m, unsigned before, unsigned long room)
 
 static void test_no_room(void **state)
 {
-	struct model *m = trial_model();
+	struct model *m = trial_model(false);
 	unsigned fit = 0, refused = 0;
 
 	(void)state;
@@ -713,12 +783,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_finds_missing_flush),
 		cmocka_unit_test(test_commit_errors),
 		cmocka_unit_test(test_checkpoint_errors),
+		cmocka_unit_test(test_no_journal_errors),
 		cmocka_unit_test(test_open_and_close_errors),
 		cmocka_unit_test(test_no_room),
 	};
 
-	/* Room for few commits, so that checkpoints come by themselves. */
-	journal_test_room = 96 * HOST_PAGE;
+	journal_test_room = ROOM;
 	/* Thousands of disks of some MiB: let the allocator keep its memory. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 30);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
