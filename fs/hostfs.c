@@ -96,25 +96,33 @@ static const struct address_space_operations hostfs_ops = {
 };
 
 /* The journal's name, from malloc: beside the file itself, by whatever path it was opened. */
-static char *journal_path(struct host_disk *disk, const char *path)
+static int journal_path(struct host_disk *disk, const char *path, char **name)
 {
-	char *real = host_file_real_path(disk, path), *p = NULL;
-	size_t n = real ? strlen(real) : 0;
+	char *real, *p = NULL;
+	int r = host_file_real_path(disk, path, &real);
+	size_t n;
 
-	if (real && !host_fail())
+	if (r)
+		return r;
+	n = strlen(real);
+	if (!host_fail())
 		p = realloc(real, n + sizeof(JOURNAL_SUFFIX));
-	if (p)
-		memcpy(p + n, JOURNAL_SUFFIX, sizeof(JOURNAL_SUFFIX));
-	else
+	if (!p) {
 		free(real);
-	return p;
+		return -ENOMEM;
+	}
+	memcpy(p + n, JOURNAL_SUFFIX, sizeof(JOURNAL_SUFFIX));
+	*name = p;
+	return 0;
 }
 
 int hostfs_inspect(struct host_disk *disk, const char *path, struct pinfold_journal_info *info)
 {
-	char *p = journal_path(disk, path);
-	int r = p ? journal_inspect(disk, p, info) : -ENOENT;
+	char *p = NULL;
+	int r = journal_path(disk, path, &p);
 
+	if (!r)
+		r = journal_inspect(disk, p, info);
 	free(p);
 	return r;
 }
@@ -199,9 +207,9 @@ int hostfs_open(struct address_space *mapping, const char *path,
 		flags |= HOST_OPEN_NO_ODIRECT;
 	r = host_file_open(disk, path, flags, opts->mode ? opts->mode : 0600, &fs->file);
 	if (!r) {
-		fs->journal_path = journal_path(disk, path);
-		r = fs->journal_path ? hostfs_start(mapping, fs, path, deadline, holder_pid) :
-		                       -ENOMEM;
+		r = journal_path(disk, path, &fs->journal_path);
+		if (!r)
+			r = hostfs_start(mapping, fs, path, deadline, holder_pid);
 		if (r) {
 			if (fs->journal.file)
 				journal_close(disk, fs->journal_path, &fs->journal, false);

@@ -161,11 +161,15 @@ void host_file_child(struct host_file *file)
 	errno = kept;
 }
 
-char *host_file_real_path(struct host_disk *disk, const char *path)
+int host_file_real_path(struct host_disk *disk, const char *path, char **real)
 {
-	int kept = errno;
-	char *p = host_fail() ? NULL : disk == &host_system_disk ? realpath(path, NULL) : strdup(path);
+	int kept = errno, err = 0;
 
+	if (host_fail())
+		return -ENOMEM;
+	*real = disk == &host_system_disk ? realpath(path, NULL) : strdup(path);
+	if (!*real)
+		err = -errno;
 	errno = kept;
-	return p;
+	return err;
 }

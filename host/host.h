@@ -56,6 +56,8 @@ void host_yield(void);
 /* A small number for the calling thread, > 0, cached.  [sig] */
 int host_tid(void);
 int host_pid(void);
+/* Does a process of this number exist now? */
+bool host_pid_alive(int pid);
 /* Writes the running system's boot id (16 bytes), zeroes if unknown. */
 void host_boot_id(uint8_t id[16]);
 /* Seeds and names; not secret. */
@@ -160,9 +162,9 @@ int host_file_flush(struct host_file *file);
 /* Makes a create or unlink in the file's folder durable. */
 int host_file_flush_dir(struct host_disk *disk, const char *path);
 int host_file_unlink(struct host_disk *disk, const char *path);
-/* The file's one name, without links, from malloc: what lies beside it must be found by any path.
- * NULL: no such file, or no memory. */
-char *host_file_real_path(struct host_disk *disk, const char *path);
+/* The file's one name, without links, from malloc: what lies beside it must be found by any path.  0,
+ * -ENOENT, -ENOMEM, ... */
+int host_file_real_path(struct host_disk *disk, const char *path, char **real);
 
 /* Several requests in flight.  Fields before `res` are the caller's; iov must live until done. */
 struct host_io {

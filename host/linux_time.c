@@ -5,6 +5,7 @@
  * A word is slept on with a private futex: it belongs to one process.  host_wait() may return for
  * no reason, so callers loop on their own condition.
  */
+#include <signal.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -68,6 +69,15 @@ int host_tid(void)
 int host_pid(void)
 {
 	return (int)getpid();
+}
+
+bool host_pid_alive(int pid)
+{
+	int kept = errno;
+	bool alive = pid > 0 && (!kill(pid, 0) || errno == EPERM);
+
+	errno = kept;
+	return alive;
 }
 
 static int hex(char c)

@@ -368,8 +368,8 @@ int journal_inspect(struct host_disk *disk, const char *path, struct pinfold_jou
 
 		info->valid = 1;
 		host_boot_id(boot);
-		/* A pid of an earlier boot is nobody. */
-		if (!memcmp(boot, h.boot, sizeof(boot)))
+		/* A pid of an earlier boot is nobody, and so is one that is gone. */
+		if (!memcmp(boot, h.boot, sizeof(boot)) && host_pid_alive((int)h.pid))
 			info->holder_pid = (int)h.pid;
 		j.salt = h.salt;
 		j.first = h.first;
