@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# make demo         installs what is missing, builds, and shows what pinfold does on a real file
+# make check        every test, in four builds; under 15 minutes on two cores
+# make check-quick  the unit and API tests in the debug build; seconds
+# make bench        measures; with ARGS=--readme it also writes bench/README.md
+# make install      PREFIX=/usr/local DESTDIR=
+# make check-fresh  demo and check in a minimal Debian of its own (root)
+# ARGS="..." goes to the program behind demo, check, bench and check-fresh.
+PREFIX ?= /usr/local
+ARGS =
+
+all:
+	@scripts/install-deps build
+	@scripts/build release product
+
+demo:
+	@scripts/install-deps demo
+	@scripts/build release tools/pinfold
+	@build/release/tools/pinfold demo $(ARGS)
+
+check:
+	@scripts/install-deps check
+	@scripts/check $(ARGS)
+
+check-quick:
+	@scripts/install-deps check
+	@scripts/check --quick $(ARGS)
+
+bench:
+	@scripts/install-deps bench
+	@scripts/build release product $$(ls bench/*.c >/dev/null 2>&1 && echo benchmarks)
+	@bench/run $(ARGS)
+
+install:
+	@scripts/install-deps build
+	@PREFIX=$(PREFIX) scripts/build release product
+	@DESTDIR=$(DESTDIR) meson install -C build/release --no-rebuild --quiet
+
+check-fresh:
+	@scripts/install-deps fresh
+	@scripts/check-fresh $(ARGS)
+
+clean:
+	rm -rf build
+
+.PHONY: all demo check check-quick bench install check-fresh clean
