@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * demo_example.c - the text of examples/first.c, for the demo to print.  The two must be the same:
+ * `pinfold demo --example | cmp - examples/first.c` says so.
+ */
+#include "demo.h"
+
+const char demo_example[] =
+	"/* SPDX-License-Identifier: MIT */\n"
+	"/* first.c - counts its own runs in a mapped file.  cc first.c $(pkg-config --cflags --libs pinfold) */\n"
+	"#include <pinfold/pinfold.h>\n"
+	"#include <stdio.h>\n"
+	"#include <string.h>\n"
+	"#define CHECK(call) \\\n"
+	"\tif ((rc = (call)) < 0) \\\n"
+	"\t\treturn fprintf(stderr, \"%s: %s\\n\", #call, strerror((int)-rc)), 1\n"
+	"\n"
+	"int main(int argc, char **argv)\n"
+	"{\n"
+	"\tstruct pinfold_options opts = { .size = sizeof(opts), .memory = 64 << 20 };\n"
+	"\tstruct pinfold_file_options how = { .size = sizeof(how),\n"
+	"\t                                    .flags = PINFOLD_FILE_DIRECT | PINFOLD_FILE_CREATE };\n"
+	"\tstruct pinfold *machine;\n"
+	"\tstruct pinfold_file *file;\n"
+	"\tstruct mm_struct *mm;\n"
+	"\tlong rc;\n"
+	"\n"
+	"\tCHECK(pinfold_create(&opts, &machine));\n"
+	"\tCHECK(pinfold_open(machine, argc > 1 ? argv[1] : \"first.dat\", &how, &file));\n"
+	"\tCHECK(vfs_truncate(file, 1 << 20));\n"
+	"\tCHECK(pinfold_mm_create(machine, PINFOLD_WINDOW_DIRECT, &mm));\n"
+	"\tCHECK(vm_mmap(mm, 0, 1 << 20, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE, PINFOLD_MAP_SHARED, file, 0));\n"
+	"\n"
+	"\tlong *runs = (long *)rc; /* an ordinary pointer */\n"
+	"\tCHECK(pinfold_write_begin(file, sizeof(*runs)));\n"
+	"\t++*runs; /* dirty; nothing of it reaches the disk ... */\n"
+	"\tCHECK(pinfold_write_end(file));\n"
+	"\tCHECK(pinfold_commit(file, 0, 0, NULL)); /* ... before this: all of it, or nothing */\n"
+	"\tprintf(\"run %ld is on disk\\n\", *runs);\n"
+	"\n"
+	"\tCHECK(pinfold_mm_destroy(mm));\n"
+	"\tCHECK(pinfold_close(file));\n"
+	"\tCHECK(pinfold_destroy(machine));\n"
+	"\treturn 0;\n"
+	"}\n";
