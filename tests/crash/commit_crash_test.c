@@ -440,7 +440,7 @@ static void trial_cuts(struct trial *t, unsigned long first)
 		unsigned hi = (unsigned)fake_disk_marked(d, BEGUN, ops);
 		bool last = ops == now;
 
-		for (int j = last ? 0 : 2; j < (last ? 5 : 3); j++) {
+		for (int j = last ? 0 : 2; j < (last ? 4 : 3); j++) {
 			int mode = j < 2 ? j : 2;
 			uint64_t seed = mix(t->nth + i) + (uint64_t)j;
 			struct host_disk *c = fake_disk_crash(d, ops, mode, seed);
@@ -554,7 +554,7 @@ static void each_failure(bool checkpoint, void (*fn)(const struct model *, const
 		journal_test_room = rooms[turn % 3] * HOST_PAGE;
 		ops = operations(m, checkpoint);
 		assert_true(ops > 1);
-		step = 1 + ops / 24;
+		step = 1 + ops / (turn == 3 ? 5 : 24);
 		for (unsigned i = 0; i < NR_FAILURES; i++)
 			for (unsigned long nth = 1 + i % step; nth <= ops; nth += step)
 				fn(m, &failures[i], nth);
