@@ -188,6 +188,7 @@ static int hostfs_start(struct address_space *mapping, struct hostfs *fs, const 
 		return (int)size;
 	atomic_store(&mapping->size, (uint64_t)size);
 	atomic_store(&mapping->home_size, (uint64_t)size);
+	mapping->committed_size = (uint64_t)size;
 	return 0;
 }
 

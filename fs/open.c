@@ -15,7 +15,8 @@
 #define GIB (1ull << 30)
 #define MAX_SIZE (1ull << 47)
 #define FILE_FLAGS (PINFOLD_FILE_DIRECT | PINFOLD_FILE_CREATE | PINFOLD_FILE_NO_JOURNAL | \
-                    PINFOLD_FILE_ASYNC_WP | PINFOLD_FILE_PIN_WAIT | PINFOLD_FILE_NO_ODIRECT)
+                    PINFOLD_FILE_ASYNC_WP | PINFOLD_FILE_PIN_WAIT | PINFOLD_FILE_NO_ODIRECT | \
+                    PINFOLD_FILE_HOME_LATER)
 
 static int read_options(struct pinfold *m, const struct pinfold_file_options *in,
                         struct pinfold_file_options *o)
@@ -29,6 +30,8 @@ static int read_options(struct pinfold *m, const struct pinfold_file_options *in
 	if ((o->flags & ~FILE_FLAGS) || o->max_size % PAGE_SIZE || o->max_size > MAX_SIZE)
 		return -EINVAL;
 	if ((o->flags & PINFOLD_FILE_ASYNC_WP) && !(o->flags & PINFOLD_FILE_DIRECT))
+		return -EINVAL;
+	if ((o->flags & PINFOLD_FILE_NO_JOURNAL) && (o->flags & PINFOLD_FILE_HOME_LATER))
 		return -EINVAL;
 	/* A machine whose memory is all pool has no frame for a direct file. */
 	if ((o->flags & PINFOLD_FILE_DIRECT) && !m->direct_frames)
@@ -148,7 +151,7 @@ PINFOLD_EXPORT int pinfold_open_memory(struct pinfold *m, uint64_t bytes,
 	if (r)
 		return r;
 	if (!file || read_options(m, opts, &o) ||
-	    (o.flags & (PINFOLD_FILE_ASYNC_WP | PINFOLD_FILE_CREATE)))
+	    (o.flags & (PINFOLD_FILE_ASYNC_WP | PINFOLD_FILE_CREATE | PINFOLD_FILE_HOME_LATER)))
 		return -EINVAL;
 	f = file_alloc(m, o.flags);
 	if (!f)

@@ -236,19 +236,6 @@ static int run_records(struct journal *j, struct host_file *home, struct pinfold
 	return r < 0 ? r : 0;
 }
 
-int journal_apply(struct journal *j)
-{
-	uint64_t next = j->next, pos = j->pos;
-	int r = run_records(j, j->home, NULL);
-
-	/* All of them were on disk when they were sealed. */
-	if (!r && j->next != next)
-		r = -EIO;
-	j->next = next;
-	j->pos = pos;
-	return r;
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static int start_new(struct journal *j)
@@ -315,7 +302,6 @@ int journal_open(struct host_disk *disk, const char *path, struct host_file *hom
 {
 	int r;
 
-	j->home = home;
 	j->block = host_map(BLOCK);
 	if (!j->block)
 		return -ENOMEM;
@@ -457,25 +443,29 @@ int journal_add(struct journal *j, const uint64_t *index, const struct iovec *ad
 	return io.res < 0 ? (int)io.res : (uint64_t)io.res == io.len ? 0 : -EIO;
 }
 
-int journal_seal(struct journal *j, bool *flush_failed)
+/* A record whose end failed may be on disk whole, though nobody was promised it.  Takes it away: true if
+ * that is certain. */
+static bool revoke(struct journal *j)
+{
+	memset(j->block, 0, BLOCK);
+	return !write_all(j, j->block, BLOCK, j->pos) && !host_file_flush(j->file);
+}
+
+int journal_seal(struct journal *j, bool *unsure)
 {
 	struct record *r = (struct record *)j->desc;
 	size_t len = desc_size(j->pages);
 	int err;
 
-	*flush_failed = false;
+	*unsure = false;
 	VM_BUG_ON(j->done != j->pages);
 	r->sum = 0;
 	r->sum = desc_sum(r, len);
 	err = write_all(j, j->desc, len, j->pos);
-	if (!err && !journal_test_skip_flush) {
+	if (!err && !journal_test_skip_flush)
 		err = host_file_flush(j->file);
-		*flush_failed = err != 0;
-	}
 	if (err) {
-		/* It may be on disk whole.  Nobody was promised it: take it away as well as may be. */
-		memset(j->block, 0, BLOCK);
-		write_all(j, j->block, BLOCK, j->pos);
+		*unsure = !revoke(j);
 		return err;
 	}
 	j->pos += record_size(j->pages);
@@ -484,9 +474,14 @@ int journal_seal(struct journal *j, bool *flush_failed)
 	return 0;
 }
 
-int journal_read_back(struct journal *j, uint64_t k, void *buf)
+uint32_t journal_block_of(const struct journal *j, uint64_t k)
 {
-	int64_t r = read_some(j->file, buf, PAGE_SIZE, j->pos - (j->pages - k) * PAGE_SIZE);
+	return (uint32_t)(j->pos / BLOCK - (j->pages - k));
+}
+
+int journal_read_block(struct journal *j, uint32_t block, void *buf)
+{
+	int64_t r = read_some(j->file, buf, PAGE_SIZE, block * BLOCK);
 
 	return r < 0 ? (int)r : r == (int64_t)PAGE_SIZE ? 0 : -EIO;
 }

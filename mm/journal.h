@@ -32,7 +32,7 @@ struct journal_entry {
 };
 
 struct journal {
-	struct host_file *file, *home;
+	struct host_file *file;
 	struct host_ring *ring;
 	char *block;          /* 4096 bytes for the header */
 	uint64_t salt;        /* tells this journal's records from what lay on the disk before */
@@ -64,15 +64,14 @@ void journal_close(struct host_disk *disk, const char *path, struct journal *j, 
 int journal_begin(struct journal *j, uint64_t pages, uint64_t file_size);
 /* The next n of them; addr[i] is the content of file page index[i].  0 or -errno. */
 int journal_add(struct journal *j, const uint64_t *index, const struct iovec *addr, unsigned n);
-/* Descriptor and flush: the commit point.  *flush_failed: the record may or may not be on disk.
- * On error nothing counts and the next record takes its place. */
-int journal_seal(struct journal *j, bool *flush_failed);
-/* Page k of the record sealed last, into buf. */
-int journal_read_back(struct journal *j, uint64_t k, void *buf);
+/* Descriptor and flush: the commit point.  On error nothing counts and the next record takes its place;
+ * *unsure: after a crash now the record may be found whole all the same. */
+int journal_seal(struct journal *j, bool *unsure);
+/* Where page k of the record sealed last lies, in blocks of 4096; reads such a block. */
+uint32_t journal_block_of(const struct journal *j, uint64_t k);
+int journal_read_block(struct journal *j, uint32_t block, void *buf);
 /* Everything is home and flushed: nothing that was written so far counts any more. */
 int journal_reset(struct journal *j);
-/* Applies all records that count to the home file again, after a failed write; no flush. */
-int journal_apply(struct journal *j);
 
 /* Looks at path's journal without changing anything.  0 or -errno. */
 int journal_inspect(struct host_disk *disk, const char *path, struct pinfold_journal_info *info);

@@ -251,13 +251,14 @@ static void judge_batch(struct shrink *s)
 	sort_pages(s->page, s->evict);
 }
 
-/* Keeps the inactive list at a third of the pages: what is used only once goes through it. */
-static void balance(struct pinfold *m, enum frame_kind kind)
+/* Keeps the inactive list at a third of the pages: what is used only once goes through it.  force: it
+ * may be all dirty, and what is clean on the active list. */
+static void balance(struct pinfold *m, enum frame_kind kind, bool force)
 {
 	struct page *pages[BATCH];
 	unsigned n;
 
-	if (lru_size(m, kind, LRU_INACTIVE) * 2 >= lru_size(m, kind, LRU_ACTIVE))
+	if (!force && lru_size(m, kind, LRU_INACTIVE) * 2 >= lru_size(m, kind, LRU_ACTIVE))
 		return;
 	n = lru_isolate(m, kind, LRU_ACTIVE, pages, BATCH);
 	for (unsigned i = 0; i < n; i++) {
@@ -274,7 +275,7 @@ static long shrink_lists(struct pinfold *m, enum frame_kind kind, unsigned long 
 	unsigned long freed = 0;
 
 	while (freed < target && budget) {
-		balance(m, kind);
+		balance(m, kind, force);
 		s.n = lru_isolate(m, kind, LRU_INACTIVE, s.page, BATCH);
 		if (!s.n)
 			break;

@@ -70,7 +70,7 @@ struct page {
 	struct page *claim;     /* the staging frame with the copy for the cut; page lock */
 	void *addr;             /* of the frame; constant for pool pages */
 	_Atomic uint32_t mapcount; /* slots that hold it; leaf lock of the slot for each step */
-	uint32_t pad2;
+	uint32_t jblock;           /* PG_home: block of the journal with the committed copy; commit_lock */
 };
 _Static_assert(sizeof(struct page) == 64, "one page record is one cache line");
 
@@ -185,6 +185,7 @@ struct address_space {
 	enum cut_state cut_state;
 	int64_t cut;
 	uint64_t cut_pages, cut_pinned, cut_size;
+	uint64_t committed_size;       /* of the last commit; home_size follows it; commit_lock */
 	_Atomic uint64_t cut_claims;   /* made by storing threads */
 	bool home_failed;              /* the file lacks committed content that the journal has */
 	uint64_t home_pages;           /* marked MARK_HOME */

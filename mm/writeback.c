@@ -12,8 +12,10 @@
 
 struct batch {
 	struct address_space *mapping;
+	unsigned mark;    /* MARK_CUT, or MARK_HOME for a checkpoint */
+	uint64_t size;    /* of the file, for its last page */
 	uint64_t cursor;  /* next file page to look at */
-	uint64_t k;       /* pages of the cut before this batch */
+	uint64_t k;       /* pages before this batch */
 	unsigned n;
 	struct page *page[BATCH_PAGES];
 	uint64_t index[BATCH_PAGES];
@@ -23,7 +25,15 @@ struct batch {
 	int error; /* the first */
 };
 
-/* The next pages of the cut.  They cannot go away: no page in a cut is evicted, no file closed. */
+static void start_batch(struct batch *b, unsigned mark)
+{
+	b->mark = mark;
+	b->cursor = b->k = 0;
+	b->n = 0;
+	b->error = 0;
+}
+
+/* The next pages with the mark.  They cannot go away: neither kind is evicted, and no file closed. */
 static bool next_batch(struct batch *b)
 {
 	struct page *p;
@@ -32,7 +42,7 @@ static bool next_batch(struct batch *b)
 	b->n = 0;
 	host_lock(&b->mapping->pages_lock);
 	while (b->n < BATCH_PAGES &&
-	       (p = sparse_next(&b->mapping->pages, &b->cursor, UINT64_MAX, MARK_CUT))) {
+	       (p = sparse_next(&b->mapping->pages, &b->cursor, UINT64_MAX, (int)b->mark))) {
 		b->page[b->n] = p;
 		b->index[b->n++] = b->cursor++;
 	}
@@ -90,23 +100,27 @@ static void claim_batch(struct batch *b)
 	cut_event(b->mapping);
 }
 
-/* The content again, for the home write, when the committer's copy was not kept: the frame itself if
- * nobody made it writable since (a copy of it, so that nobody waits for the write), else the journal. */
+/*
+ * A page's committed content, for the home write: the committer's or a writer's copy if it was kept; the
+ * frame itself if nobody made it writable since (a copy of it, so that nobody waits for the write); else
+ * what the journal has.
+ */
 static int fetch_page(struct batch *b, unsigned i)
 {
 	struct page *p = b->page[i];
-	void *copy = kept_copy(b, i);
+	uint32_t newer = b->mark == MARK_HOME ? PG_dirty | PG_cut : PG_dirty;
+	void *copy = b->mark == MARK_HOME ? NULL : kept_copy(b, i);
 	int r = 0;
 
 	if (!copy) {
 		copy = bounce_of(b, i);
 		page_lock(b->mapping->machine, p);
-		if (!has_flag(p, PG_dirty)) {
+		if (!has_flag(p, newer)) {
 			memcpy(copy, p->addr, PAGE_SIZE);
 			page_unlock(p);
 		} else {
 			page_unlock(p);
-			r = journal_read_back(b->mapping->journal, b->k + i, copy);
+			r = journal_read_block(b->mapping->journal, p->jblock, copy);
 		}
 	}
 	b->iov[i] = (struct iovec){ copy, PAGE_SIZE };
@@ -128,7 +142,7 @@ static void note_failure(struct batch *b, uint64_t off, uint64_t len, int err)
 static void write_home(struct batch *b)
 {
 	struct address_space *mapping = b->mapping;
-	uint64_t size = mapping->cut_size;
+	uint64_t size = b->size;
 	int n = 0;
 
 	for (unsigned i = 0, j; i < b->n; i = j) {
@@ -162,6 +176,8 @@ static void finish_batch(struct batch *b, bool unflushed)
 {
 	struct address_space *mapping = b->mapping;
 
+	VM_BUG_ON(b->mark != MARK_CUT);
+
 	host_lock(&mapping->pages_lock);
 	for (unsigned i = 0; i < b->n; i++) {
 		struct page *p = b->page[i];
@@ -188,28 +204,74 @@ static int flush(struct address_space *mapping, struct pinfold_report *report)
 	return mapping->ops->flush(mapping);
 }
 
-/* commit_lock held.  Everything committed is home and flushed, or -errno and nothing changed. */
-static int checkpoint(struct address_space *mapping, struct pinfold_report *report)
+/* Behind a commit point: the file as large as the last commit says. */
+static int grow_home(struct address_space *mapping)
 {
-	struct journal *j = mapping->journal;
+	int r = 0;
+
+	if (mapping->committed_size > atomic_load(&mapping->home_size)) {
+		r = mapping->ops->set_size(mapping, mapping->committed_size);
+		if (!r)
+			atomic_store(&mapping->home_size, mapping->committed_size);
+	}
+	return r;
+}
+
+/* Writes what has mark to the file.  What fails is noted in b->error and the report. */
+static void write_marked(struct batch *b, unsigned mark)
+{
+	start_batch(b, mark);
+	b->size = b->mapping->committed_size;
+	b->error = grow_home(b->mapping);
+	if (b->error)
+		note_failure(b, 0, b->size, b->error);
+	while (next_batch(b)) {
+		for (unsigned i = 0; i < b->n; i++) {
+			int r = fetch_page(b, i);
+
+			if (r)
+				note_failure(b, b->index[i] * PAGE_SIZE, PAGE_SIZE, r);
+		}
+		/* Behind a failure nothing more is written: the journal has all of it. */
+		if (!b->error)
+			write_home(b);
+		if (mark == MARK_CUT)
+			finish_batch(b, true);
+	}
+}
+
+static void clear_home_marks(struct address_space *mapping)
+{
 	uint64_t i = 0;
 	struct page *p;
+
+	host_lock(&mapping->pages_lock);
+	for (; (p = sparse_next(&mapping->pages, &i, UINT64_MAX, MARK_HOME)); i++) {
+		sparse_unmark(&mapping->pages, i, MARK_HOME);
+		clear_flag(p, PG_home);
+		mapping->home_pages--;
+	}
+	host_unlock(&mapping->pages_lock);
+}
+
+/* commit_lock held, no batch in use.  Everything committed is home and flushed, or -errno and the
+ * journal is as it was. */
+static int checkpoint(struct address_space *mapping, struct pinfold_report *report)
+{
+	struct batch *b = mapping->machine->batch;
+	struct journal *j = mapping->journal;
 	int r;
 
 	if (!j || j->first == j->next)
 		return 0;
-	/* What a failed write or flush left undone is written again from the journal: after a failed
-	 * flush nobody knows what the file holds. */
-	if (mapping->home_failed) {
-		int64_t size;
-
-		r = journal_apply(j);
-		size = r ? 0 : mapping->ops->get_size(mapping);
-		if (r || size < 0)
-			return r ? r : (int)size;
-		/* It may have grown the file: what is evicted from now on is read from there. */
-		if ((uint64_t)size > atomic_load(&mapping->home_size))
-			atomic_store(&mapping->home_size, (uint64_t)size);
+	b->mapping = mapping;
+	b->report = report;
+	/* A failed write or flush leaves nobody knowing what the file holds: all of it again. */
+	if ((mapping->flags & PINFOLD_FILE_HOME_LATER) || mapping->home_failed) {
+		write_marked(b, MARK_HOME);
+		r = b->error;
+		if (r)
+			return r;
 	}
 	r = flush(mapping, report);
 	if (r) {
@@ -223,13 +285,7 @@ static int checkpoint(struct address_space *mapping, struct pinfold_report *repo
 		return r;
 	count_event(mapping->machine, CHECKPOINTS, 1);
 	mapping->home_failed = false;
-	host_lock(&mapping->pages_lock);
-	for (; (p = sparse_next(&mapping->pages, &i, UINT64_MAX, MARK_HOME)); i++) {
-		sparse_unmark(&mapping->pages, i, MARK_HOME);
-		clear_flag(p, PG_home);
-		mapping->home_pages--;
-	}
-	host_unlock(&mapping->pages_lock);
+	clear_home_marks(mapping);
 	return 0;
 }
 
@@ -239,7 +295,7 @@ static int commit_to_journal(struct batch *b)
 	struct address_space *mapping = b->mapping;
 	struct journal *j = mapping->journal;
 	struct pinfold_report *report = b->report;
-	bool flush_failed;
+	bool unsure;
 	int r = journal_begin(j, mapping->cut_pages, mapping->cut_size);
 
 	if (r == -EAGAIN) {
@@ -247,6 +303,7 @@ static int commit_to_journal(struct batch *b)
 		if (!r)
 			r = journal_begin(j, mapping->cut_pages, mapping->cut_size);
 	}
+	start_batch(b, MARK_CUT);
 	while (!r && next_batch(b)) {
 		claim_batch(b);
 		r = journal_add(j, b->index, b->iov, b->n);
@@ -256,69 +313,70 @@ static int commit_to_journal(struct batch *b)
 	}
 	if (r)
 		return r;
-	r = journal_seal(j, &flush_failed);
+	r = journal_seal(j, &unsure);
 	report->flushes++;
 	report->journal_bytes += j->desc_len;
-	if (r && flush_failed)
+	if (r && unsure)
 		report->flags |= PINFOLD_COMMIT_FLUSH_FAILED;
 	count_event(mapping->machine, FLUSHES, 1);
 	count_event(mapping->machine, JOURNAL_BYTES, report->journal_bytes);
 	return r;
 }
 
-/* Behind the commit point: brings the cut home.  What fails is told by a flag. */
+/* Behind the commit point: where each page's copy is, should it be wanted from the journal. */
+static void note_blocks(struct batch *b)
+{
+	start_batch(b, MARK_CUT);
+	while (next_batch(b))
+		for (unsigned i = 0; i < b->n; i++)
+			b->page[i]->jblock = journal_block_of(b->mapping->journal, b->k + i);
+}
+
+/* Brings the cut home, or leaves that to a checkpoint.  What fails is told by a flag. */
 static void bring_home(struct batch *b)
 {
 	struct address_space *mapping = b->mapping;
+	struct pinfold *m = mapping->machine;
 
-	b->cursor = b->k = b->n = 0;
-	b->error = 0;
-	if (mapping->cut_size > atomic_load(&mapping->home_size)) {
-		int r = mapping->ops->set_size(mapping, mapping->cut_size);
-
-		if (r)
-			note_failure(b, 0, mapping->cut_size, r);
-		else
-			atomic_store(&mapping->home_size, mapping->cut_size);
+	mapping->committed_size = mapping->cut_size;
+	note_blocks(b);
+	if (!(mapping->flags & PINFOLD_FILE_HOME_LATER)) {
+		write_marked(b, MARK_CUT);
+		if (b->error)
+			mapping->home_failed = true;
+	} else {
+		start_batch(b, MARK_CUT);
+		while (next_batch(b))
+			finish_batch(b, true);
+		/* Before they stand in the way of who needs frames. */
+		if (mapping->home_pages <= m->nr_frames / 4 || checkpoint(mapping, b->report))
+			b->error = -EAGAIN;
 	}
-	while (next_batch(b)) {
-		for (unsigned i = 0; i < b->n; i++) {
-			int r = fetch_page(b, i);
-
-			if (r)
-				note_failure(b, b->index[i] * PAGE_SIZE, PAGE_SIZE, r);
-		}
-		/* A batch with a page that could not be read back stays in the journal whole. */
-		if (!b->error)
-			write_home(b);
-		finish_batch(b, true);
-	}
-	if (b->error) {
-		mapping->home_failed = true;
+	if (b->error)
 		b->report->flags |= PINFOLD_COMMIT_NOT_HOME;
-	}
 }
 
 /* Without a journal: straight into the file. */
 static int commit_in_place(struct batch *b)
 {
 	struct address_space *mapping = b->mapping;
-	int r = 0;
+	uint64_t was = mapping->committed_size;
 
-	if (mapping->cut_size > atomic_load(&mapping->home_size)) {
-		r = mapping->ops->set_size(mapping, mapping->cut_size);
-		if (r)
-			return r;
-		atomic_store(&mapping->home_size, mapping->cut_size);
-	}
-	while (next_batch(b)) {
+	mapping->committed_size = mapping->cut_size;
+	start_batch(b, MARK_CUT);
+	b->size = mapping->cut_size;
+	b->error = grow_home(mapping);
+	while (!b->error && next_batch(b)) {
 		claim_batch(b);
 		write_home(b);
 	}
-	r = b->error ? b->error : flush(mapping, b->report);
-	if (r)
-		return r;
-	b->cursor = b->k = b->n = 0;
+	if (!b->error)
+		b->error = flush(mapping, b->report);
+	if (b->error) {
+		mapping->committed_size = was;
+		return b->error;
+	}
+	start_batch(b, MARK_CUT);
 	while (next_batch(b))
 		finish_batch(b, false);
 	return 0;
@@ -374,13 +432,11 @@ int writeback_commit(struct address_space *mapping, int64_t cut, struct pinfold_
 		host_unlock(&m->commit_lock);
 		return -ENOENT;
 	}
-	memset(b, 0, offsetof(struct batch, page));
 	b->mapping = mapping;
 	b->report = &rep;
-	b->error = 0;
 	rep.pages = mapping->cut_pages;
 	rep.pinned = mapping->cut_pinned;
-	if (mapping->cut_pages || mapping->cut_size != atomic_load(&mapping->home_size))
+	if (mapping->cut_pages || mapping->cut_size != mapping->committed_size)
 		r = write_cut(b);
 	if (r)
 		cut_abandon(mapping);

@@ -124,6 +124,9 @@ struct pinfold_file_options {
 #define PINFOLD_FILE_PIN_WAIT   0x10u /* commit waits for write pins (deadline) instead of writing a
                                          copy and keeping the page dirty */
 #define PINFOLD_FILE_NO_ODIRECT 0x20u /* use the kernel's page cache */
+#define PINFOLD_FILE_HOME_LATER 0x40u /* a commit ends with its journal; checkpoints bring the file up to
+                                         date: half the bytes, half the time.  Who reads the file by
+                                         other means sees the state of the last checkpoint */
 
 /*
  * Opens a regular file, replays or discards its journal (path + ".pinfold"), takes its lock.
@@ -257,9 +260,10 @@ struct pinfold_report {
 	unsigned nr_failed;        /* ranges that could not be written; first 8 in failed[] */
 	struct pinfold_range failed[8];
 };
-#define PINFOLD_COMMIT_NOT_HOME      1u /* committed, but the file itself is not up to date yet: the
-                                           journal is kept and replayed */
-#define PINFOLD_COMMIT_FLUSH_FAILED  2u /* with an error: after a crash the state is old or new */
+#define PINFOLD_COMMIT_NOT_HOME      1u /* committed, but the file itself is not up to date yet (an error,
+                                           or HOME_LATER): the journal is kept and replayed */
+#define PINFOLD_COMMIT_FLUSH_FAILED  2u /* with an error: after a crash now the state is old or new;
+                                           without it, surely old */
 
 /*
  * Freeze fixes the cut: the dirty pages of [offset, offset + length) as they are now; length 0: to

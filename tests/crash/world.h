@@ -195,6 +195,9 @@ static void forget_machines(void)
 	}
 }
 
+/* PINFOLD_FILE_HOME_LATER in the tests' second turn: for every file with a journal. */
+static unsigned turn_flags;
+
 /* Opens the file on that disk with a machine of its own: 0 or -errno with all undone. */
 static int run_open(struct run *r, struct host_disk *disk, size_t memory, unsigned flags)
 {
@@ -205,6 +208,8 @@ static int run_open(struct run *r, struct host_disk *disk, size_t memory, unsign
 	long addr;
 	int err;
 
+	if (!(flags & PINFOLD_FILE_NO_JOURNAL))
+		fo.flags |= turn_flags;
 	*r = (struct run){ .disk = disk, .memory = memory, .flags = flags };
 	r->machine = machine_get(r);
 	err = pinfold_open(r->machine, DATA, &fo, &r->file);
