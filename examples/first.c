@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* first.c - counts its own runs in a mapped file.  cc first.c $(pkg-config --cflags --libs pinfold) */
+/* first.c - counts its runs in a mapped file.  cc first.c $(pkg-config --cflags --libs pinfold) */
 #include <pinfold/pinfold.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +21,8 @@ int main(int argc, char **argv)
 	CHECK(pinfold_open(machine, argc > 1 ? argv[1] : "first.dat", &how, &file));
 	CHECK(vfs_truncate(file, 1 << 20));
 	CHECK(pinfold_mm_create(machine, PINFOLD_WINDOW_DIRECT, &mm));
-	CHECK(vm_mmap(mm, 0, 1 << 20, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE, PINFOLD_MAP_SHARED, file, 0));
+	CHECK(vm_mmap(mm, 0, 1 << 20, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,
+	              PINFOLD_MAP_SHARED, file, 0));
 
 	long *runs = (long *)rc; /* an ordinary pointer */
 	CHECK(pinfold_write_begin(file, sizeof(*runs)));

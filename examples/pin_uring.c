@@ -4,9 +4,9 @@
  *
  *   pin_uring FROM TO        (TO is created, or its first pages are overwritten)
  *
- * The pages are pinned for as long as the device may write: they stay where they are, are not evicted,
- * and a commit meanwhile knows about them.  A window pointer given to the system call instead would
- * be EFAULT for pages that are not there yet.
+ * The pages are pinned for as long as the device may write: they stay where they are, are not
+ * evicted, and a commit meanwhile knows about them.  A window pointer given to the system call
+ * instead would be EFAULT for pages that are not there yet.
  */
 #include <pinfold/pinfold.h>
 

@@ -51,6 +51,7 @@ static bool mark_dirty(struct page *page, bool force)
 		if (ok) {
 			set_flag(page, PG_dirty);
 			sparse_mark(&mapping->pages, page->index, MARK_DIRTY);
+			lru_del(m, page);
 		}
 	}
 	host_unlock(&mapping->pages_lock);

@@ -30,6 +30,13 @@ static inline void cut_written(struct address_space *mapping)
 /* Marks dirty what was changed already (a device did): never refused, the limit may be passed. */
 void cut_set_dirty(struct page *page);
 
+/* pages_lock: a flag that made the page unclean was cleared; if it was the last, it may be evicted. */
+static inline void cut_cleaned(struct pinfold *m, struct page *page)
+{
+	if (!has_flag(page, PG_unclean))
+		lru_add(m, page);
+}
+
 /* Counts n pages towards the limit, for a section's reservation.  False: over the limit. */
 bool cut_reserve(struct pinfold *m, uint64_t n);
 /* Pages or reservations that are not dirty any more; wakes who waits for room. */

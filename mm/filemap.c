@@ -93,6 +93,8 @@ void filemap_remove(struct address_space *mapping, struct page **pages, unsigned
 	mapping->nr_pages -= n;
 	host_unlock(&mapping->pages_lock);
 	for (unsigned i = 0; i < n; i++) {
+		/* Cleaned, and put on its list, after it was frozen.  Out of the index nobody does that. */
+		lru_del(mapping->machine, pages[i]);
 		/* Unlocked first: the record is somebody else's once it is on the free list. */
 		page_unlock(pages[i]);
 		free_frame(mapping->machine, pages[i]);
@@ -449,7 +451,7 @@ int filemap_check(struct address_space *mapping)
 		bad += !!has_flag(p, PG_dirty) != sparse_marked(&mapping->pages, i, MARK_DIRTY);
 		bad += !!has_flag(p, PG_cut) != sparse_marked(&mapping->pages, i, MARK_CUT);
 		bad += !!has_flag(p, PG_home) != sparse_marked(&mapping->pages, i, MARK_HOME);
-		bad += mapping->ops->commits != !!has_flag(p, PG_lru);
+		bad += (mapping->ops->commits && !has_flag(p, PG_unclean)) != !!has_flag(p, PG_lru);
 		if (bad) {
 			debug_broken("I7/I9: a cached page's record, counts or marks are wrong", p);
 			break;

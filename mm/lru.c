@@ -32,19 +32,42 @@ static void unlink_page(struct pinfold *m, struct lru *lru, struct page *p)
 	clear_flag(p, PG_lru);
 }
 
-void lru_add(struct pinfold *m, struct page *p)
+/* lock held */
+static void link_page(struct pinfold *m, struct lru *lru, struct page *p)
 {
-	struct lru *lru = lru_of(m, p);
 	int l = has_flag(p, PG_active) ? LRU_ACTIVE : LRU_INACTIVE;
 
-	host_lock(&lru->lock);
-	VM_WARN_ON_PAGE(has_flag(p, PG_lru), p);
 	p->prev = NO_PFN;
 	p->next = lru->head[l];
 	*(p->next == NO_PFN ? &lru->tail[l] : &pfn_to_page(m, p->next)->prev) = page_to_pfn(m, p);
 	lru->head[l] = page_to_pfn(m, p);
 	lru->nr[l]++;
 	set_flag(p, PG_lru);
+}
+
+void lru_add(struct pinfold *m, struct page *p)
+{
+	struct lru *lru = lru_of(m, p);
+
+	host_lock(&lru->lock);
+	/* On a list: cleaned, and put back by reclaim, at the same time. */
+	if (!has_flag(p, PG_lru))
+		link_page(m, lru, p);
+	host_unlock(&lru->lock);
+}
+
+void lru_put(struct pinfold *m, struct page *p, int list)
+{
+	struct lru *lru = lru_of(m, p);
+
+	host_lock(&lru->lock);
+	if (!has_flag(p, PG_lru)) {
+		if (list == LRU_ACTIVE)
+			set_flag(p, PG_active);
+		else
+			clear_flag(p, PG_active);
+		link_page(m, lru, p);
+	}
 	host_unlock(&lru->lock);
 }
 
@@ -72,12 +95,9 @@ unsigned lru_isolate(struct pinfold *m, enum frame_kind kind, int list, struct p
 		struct page *p = pfn_to_page(m, lru->tail[list]);
 
 		unlink_page(m, lru, p);
-		/* A page on a list has the cache's reference; only closing a file takes that away,
-		 * and it takes the page off the list first. */
+		/* Refused: another reclaimer froze it before it was put on the list.  It is off now. */
 		if (get_internal(m, p))
 			pages[n++] = p;
-		else
-			VM_WARN_ON_PAGE(true, p);
 	}
 	host_unlock(&lru->lock);
 	return n;
@@ -106,6 +126,7 @@ int lru_check(struct pinfold *m)
 				struct page *p = pfn_to_page(m, i);
 
 				bad += !has_flag(p, PG_lru) || !p->mapping ||
+				       has_flag(p, PG_unclean) ||
 				       (page_count(p) & PC_FREE) ||
 				       !!has_flag(p, PG_active) != l ||
 				       !!has_flag(p, PG_direct) != k;

@@ -7,6 +7,10 @@
  * and leaves the active one alone.  "Used" is PG_referenced, set by pins and by faults; pages used
  * through a window only fault again after their translation was dropped, which reclaim does once
  * before it evicts (PG_probed).  Pool and direct frames have a pair of lists each.
+ *
+ * Only clean pages are on a list: one that becomes dirty leaves it and comes back when it is clean again,
+ * so that reclaim does not wade through what it may not take.  Who cleans does so under pages_lock, with
+ * the page in the index; who removes a page from the index takes it off its list afterwards.
  */
 #ifndef PINFOLD_LRU_H
 #define PINFOLD_LRU_H
@@ -17,8 +21,10 @@
 #define LRU_ACTIVE 1
 
 void lru_init(struct pinfold *m);
-/* At the head of its list: PG_active says which.  The page is on none. */
+/* At the head of its list: PG_active says which.  Nothing if it is on one. */
 void lru_add(struct pinfold *m, struct page *page);
+/* The same, to a list of the caller's choice: PG_active changes under the list's lock only. */
+void lru_put(struct pinfold *m, struct page *page, int list);
 /* Takes it off if it is on one; true if it was. */
 bool lru_del(struct pinfold *m, struct page *page);
 /* Takes up to max pages off the end of a list, each with an internal reference; how many. */

@@ -7,7 +7,6 @@
 #include "mm/vmstat.h"
 
 #define BATCH 64u
-#define PG_UNCLEAN (PG_dirty | PG_cut | PG_home)
 
 enum verdict { KEEP, ACTIVATE, PROBE, EVICT };
 
@@ -29,7 +28,7 @@ static enum verdict judge(struct shrink *s, struct page *p)
 		count_event(s->m, SKIPPED_PINNED, 1);
 		return KEEP;
 	}
-	if (has_flag(p, PG_UNCLEAN)) {
+	if (has_flag(p, PG_unclean)) {
 		count_event(s->m, SKIPPED_DIRTY, 1);
 		return KEEP;
 	}
@@ -46,10 +45,22 @@ static enum verdict judge(struct shrink *s, struct page *p)
 	return EVICT;
 }
 
-static void put_back(struct shrink *s, struct page *p)
+/*
+ * Back to a list, if it is clean, and our reference off.  Who makes a page dirty or clean may be at it
+ * now, and each of us looks at the flags again after its own step:
+ *   dirtying: flag set, then off the list        cleaning: flag cleared, then on the list
+ */
+static void put_back(struct pinfold *m, struct page *p, int list)
 {
-	lru_add(s->m, p);
-	put_internal(s->m, p);
+	if (!has_flag(p, PG_unclean))
+		lru_put(m, p, list);
+	host_mb("mark_dirty() and cut_cleaned()");
+	if (has_flag(p, PG_unclean))
+		lru_del(m, p);
+	host_mb("cut_cleaned()");
+	if (!has_flag(p, PG_unclean))
+		lru_put(m, p, list);
+	put_internal(m, p);
 }
 
 /* Empties the page's slots and gives their references back; ours keeps the page. */
@@ -89,13 +100,13 @@ static void lock_batch(struct shrink *s)
 		struct page *p = s->page[i];
 
 		if (!page_trylock(p)) {
-			put_back(s, p);
+			put_back(s->m, p, LRU_INACTIVE);
 			continue;
 		}
 		/* With the lock nobody makes it writable; a device's dirty mark needs a pin. */
-		if (has_flag(p, PG_UNCLEAN)) {
+		if (has_flag(p, PG_unclean)) {
 			page_unlock(p);
-			put_back(s, p);
+			put_back(s->m, p, LRU_INACTIVE);
 			continue;
 		}
 		s->page[s->evict++] = p;
@@ -115,13 +126,13 @@ static void freeze_batch(struct shrink *s)
 	s->evict = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct page *p = s->page[i];
-		bool clean = !has_flag(p, PG_UNCLEAN); /* an asynchronous store may have been found */
+		bool clean = !has_flag(p, PG_unclean); /* an asynchronous store may have been found */
 
 		if (clean)
 			unmap(s, p, &s->evict_tlb);
 		if (!clean || !page_freeze(p, 2 * PC_INTERNAL)) {
 			stay[nr_stay++] = p;
-		} else if (has_flag(p, PG_UNCLEAN)) {
+		} else if (has_flag(p, PG_unclean)) {
 			/* A device's put marked it and came in between; the mark is in the index. */
 			page_thaw(p, 2 * PC_INTERNAL);
 			stay[nr_stay++] = p;
@@ -134,7 +145,7 @@ static void freeze_batch(struct shrink *s)
 	s->evict_tlb.nr = 0;
 	while (nr_stay--) {
 		page_unlock(stay[nr_stay]);
-		put_back(s, stay[nr_stay]);
+		put_back(s->m, stay[nr_stay], LRU_INACTIVE);
 	}
 }
 
@@ -215,7 +226,7 @@ static void probe(struct shrink *s, struct page *p)
 {
 	if (!page_trylock(p))
 		return;
-	if (!has_flag(p, PG_UNCLEAN)) {
+	if (!has_flag(p, PG_unclean)) {
 		unmap(s, p, &s->tlb);
 		clear_flag(p, PG_window);
 	}
@@ -228,13 +239,14 @@ static void judge_batch(struct shrink *s)
 	s->evict = 0;
 	for (unsigned i = 0; i < s->n; i++) {
 		struct page *p = s->page[i];
+		int list = LRU_INACTIVE;
 
 		switch (judge(s, p)) {
 		case EVICT:
 			s->page[s->evict++] = p;
 			continue;
 		case ACTIVATE:
-			set_flag(p, PG_active);
+			list = LRU_ACTIVE;
 			break;
 		case PROBE:
 			/* An asynchronous file's translations know what was stored: they stay. */
@@ -246,7 +258,7 @@ static void judge_batch(struct shrink *s)
 		case KEEP:
 			break;
 		}
-		put_back(s, p);
+		put_back(s->m, p, list);
 	}
 	sort_pages(s->page, s->evict);
 }
@@ -262,9 +274,8 @@ static void balance(struct pinfold *m, enum frame_kind kind, bool force)
 		return;
 	n = lru_isolate(m, kind, LRU_ACTIVE, pages, BATCH);
 	for (unsigned i = 0; i < n; i++) {
-		clear_flag(pages[i], PG_active | PG_referenced | PG_probed);
-		lru_add(m, pages[i]);
-		put_internal(m, pages[i]);
+		clear_flag(pages[i], PG_referenced | PG_probed);
+		put_back(m, pages[i], LRU_INACTIVE);
 	}
 }
 
@@ -335,7 +346,6 @@ static bool evict_some(struct address_space *mapping, struct shrink *s, uint64_t
 			put_internal(s->m, page);
 			continue;
 		}
-		clear_flag(page, PG_active);
 		s->page[s->evict++] = page;
 	}
 	tlb_begin(&s->evict_tlb, s->m, TLB_DROP);

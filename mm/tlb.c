@@ -14,6 +14,9 @@ void tlb_begin(struct tlb_batch *tlb, struct pinfold *m, enum tlb_op op)
 {
 	tlb->machine = m;
 	tlb->op = op;
+	/* What lies between two dirty pages is clean, so protected: to protect it again is harmless, and
+	 * cheaper than a second call. */
+	tlb->gap = op == TLB_PROTECT ? 32 * PAGE_SIZE : 0;
 	tlb->nr = 0;
 }
 
@@ -26,9 +29,10 @@ void tlb_add(struct tlb_batch *tlb, const struct vm_area_struct *vma, unsigned l
 	if (tlb->nr) {
 		unsigned last = tlb->nr - 1;
 
-		if (tlb->range[last].addr + tlb->range[last].len == addr &&
-		    tlb->range[last].vma == vma) {
-			tlb->range[last].len += len;
+		unsigned long end = tlb->range[last].addr + tlb->range[last].len;
+
+		if (tlb->range[last].vma == vma && addr >= end && addr - end <= tlb->gap) {
+			tlb->range[last].len = addr + len - tlb->range[last].addr;
 			return;
 		}
 	}

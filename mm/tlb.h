@@ -24,6 +24,7 @@ enum tlb_op { TLB_PROTECT, TLB_DROP };
 struct tlb_batch {
 	struct pinfold *machine;
 	enum tlb_op op;
+	size_t gap; /* ranges this close are joined over what lies between */
 	unsigned nr;
 	struct {
 		const struct vm_area_struct *vma; /* a name: not looked at */

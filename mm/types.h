@@ -56,6 +56,8 @@ enum page_flag {
 	PG_staging = 1u << 17     /* belongs to the machine's stock of copies */
 };
 
+#define PG_unclean (PG_dirty | PG_cut | PG_home)
+
 struct page {
 	_Atomic uint64_t count; /* D3: page.h */
 	_Atomic uint32_t flags; /* enum page_flag; also the futex word of PG_locked */

@@ -191,6 +191,7 @@ static void finish_batch(struct batch *b, bool unflushed)
 		}
 		cut_drop_claim(mapping->machine, p);
 		clear_flag(p, PG_cut | PG_claimed);
+		cut_cleaned(mapping->machine, p);
 	}
 	host_unlock(&mapping->pages_lock);
 	cut_unreserve(mapping->machine, b->n);
@@ -249,6 +250,7 @@ static void clear_home_marks(struct address_space *mapping)
 	for (; (p = sparse_next(&mapping->pages, &i, UINT64_MAX, MARK_HOME)); i++) {
 		sparse_unmark(&mapping->pages, i, MARK_HOME);
 		clear_flag(p, PG_home);
+		cut_cleaned(mapping->machine, p);
 		mapping->home_pages--;
 	}
 	host_unlock(&mapping->pages_lock);
@@ -494,13 +496,10 @@ int writeback_discard(struct address_space *mapping)
 	for (; (p = sparse_next(&mapping->pages, &i, UINT64_MAX, MARK_DIRTY)); i++, n++) {
 		sparse_unmark(&mapping->pages, i, MARK_DIRTY);
 		clear_flag(p, PG_dirty);
-	}
-	for (i = 0; (p = sparse_next(&mapping->pages, &i, UINT64_MAX, MARK_HOME)); i++) {
-		sparse_unmark(&mapping->pages, i, MARK_HOME);
-		clear_flag(p, PG_home);
-		mapping->home_pages--;
+		cut_cleaned(mapping->machine, p);
 	}
 	host_unlock(&mapping->pages_lock);
+	clear_home_marks(mapping);
 	cut_unreserve(mapping->machine, n + mapping->async_reserved);
 	mapping->async_reserved = 0;
 	return 0;

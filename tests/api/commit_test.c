@@ -36,7 +36,7 @@ static void reopen(struct world *w, const struct kind *k, struct setup s)
 	world_open(w, k, &s);
 }
 
-/* ---- what reaches the file --------------------------------------------------------------------- */
+/* ---- what reaches the file ------------------------------------------------------------------- */
 
 /* D11: a dirty page reaches the file only at commit. */
 static void nothing_reaches_the_file_before_commit(void **state)
@@ -189,7 +189,7 @@ static void a_short_last_page_is_written_short(void **state)
 	world_end(&w);
 }
 
-/* ---- freeze and commit_wait -------------------------------------------------------------------- */
+/* ---- freeze and commit_wait ------------------------------------------------------------------ */
 
 /* Header: numbers rise; a second freeze -EBUSY; not the current cut -ENOENT. */
 static void cuts_have_numbers_and_there_is_one_at_a_time(void **state)
@@ -332,6 +332,7 @@ static void *count_in_order(void *arg)
 	for (uint64_t i = 1; !atomic_load(&j->stop); i++) {
 		*a = i;
 		*b = i;
+		atomic_store(&j->stage, 1);
 	}
 	return NULL;
 }
@@ -348,6 +349,7 @@ static void a_cut_keeps_program_order(void **state)
 	*(uint64_t *)w.at = *(uint64_t *)(w.at + 9 * PG) = 0;
 	j.w = &w;
 	pthread_create(&t, NULL, count_in_order, &j);
+	assert_true(wait_for(&j.stage, 1));
 	for (int k = 0; k < 150; k++) {
 		commit_all(&w);
 		assert_int_equal(pread(w.fd, &a, 8, 0), 8);
@@ -438,7 +440,7 @@ static void stores_beside_reclaim_and_freeze_are_not_lost(void **state)
 	stores_are_not_lost_beside(reclaim_often, *state);
 }
 
-/* ---- write sections ---------------------------------------------------------------------------- */
+/* ---- write sections -------------------------------------------------------------------------- */
 
 /* Header: -EDEADLK inside a section of the same file, for commits of any; sections nest by file. */
 static void sections_refuse_what_would_deadlock(void **state)
@@ -546,6 +548,7 @@ static void *transfer(void *arg)
 				j->result = -EIO;
 		if (!j->result)
 			j->result = pinfold_write_end(j->w->file);
+		atomic_store(&j->stage, 1);
 	}
 	return NULL;
 }
@@ -562,12 +565,11 @@ static void a_section_is_in_a_cut_whole(void **state)
 	j.w = &w;
 	commit_all(&w);
 	pthread_create(&t, NULL, transfer, &j);
+	assert_true(wait_for(&j.stage, 1));
 	for (int k = 0; k < 60; k++) {
 		commit_all(&w);
 		assert_int_equal(pread(w.fd, &a, 8, 0), 8);
 		assert_int_equal(pread(w.fd, &b, 8, 5 * PG), 8);
-		if (a == word_of(0, 0, 0) && b == word_of(0, 5, 0))
-			continue;
 		if (a != b || a < last)
 			fail_msg("commit %d: %lu and %lu, before %lu", k, a, b, last);
 		last = a;
@@ -578,7 +580,7 @@ static void a_section_is_in_a_cut_whole(void **state)
 	world_end(&w);
 }
 
-/* ---- the limit of dirty pages ------------------------------------------------------------------ */
+/* ---- the limit of dirty pages ---------------------------------------------------------------- */
 
 struct policy {
 	_Atomic int calls;
@@ -656,7 +658,9 @@ static void a_store_beyond_the_limit_waits_for_a_commit(void **state)
 	world_end(&w);
 }
 
-/* Issue 2: up to a deadline, then the fault policy (the default is SIGBUS); never a silent write. */
+/*
+ * Issue 2: up to a deadline, then the fault policy (the default is SIGBUS); never a silent write.
+ */
 static void a_store_beyond_the_limit_fails_after_the_deadline(void **state)
 {
 	struct page *page;
@@ -678,9 +682,11 @@ static void a_store_beyond_the_limit_fails_after_the_deadline(void **state)
 	world_end(&w);
 }
 
-/* ---- pins -------------------------------------------------------------------------------------- */
+/* ---- pins ------------------------------------------------------------------------------------ */
 
-/* Issue 2: under a write pin a commit writes a copy; nothing written through the pin is ever lost. */
+/*
+ * Issue 2: under a write pin a commit writes a copy; nothing written through the pin is ever lost.
+ */
 static void a_page_under_a_write_pin_is_copied_and_stays_dirty(void **state)
 {
 	struct pinfold_report r = { .size = sizeof(r) };
@@ -708,7 +714,9 @@ static void a_page_under_a_write_pin_is_copied_and_stays_dirty(void **state)
 	world_end(&w);
 }
 
-/* The same between freeze and commit_wait: the cut may hold either, later content reaches the next. */
+/*
+ * The same between freeze and commit_wait: the cut may hold either, later content reaches the next.
+ */
 static void device_writes_behind_a_freeze_reach_the_next_commit(void **state)
 {
 	struct page *page;
@@ -816,7 +824,7 @@ static void pin_wait_commits_behind_the_put(void **state)
 	world_end(&w);
 }
 
-/* ---- other files ------------------------------------------------------------------------------- */
+/* ---- other files ----------------------------------------------------------------------------- */
 
 /* Header, NO_JOURNAL: 0 means in the file; no file beside it. */
 static void without_a_journal_commits_go_straight_into_the_file(void **state)
@@ -987,7 +995,7 @@ static void a_memory_file_has_nothing_to_commit(void **state)
 	world_end(&w);
 }
 
-/* ---- disks that fail --------------------------------------------------------------------------- */
+/* ---- disks that fail ------------------------------------------------------------------------- */
 
 struct fake_world {
 	struct world w;
@@ -1140,21 +1148,62 @@ static void a_failing_home_write_is_told_and_the_journal_kept(void **state)
 	fake_end(&f);
 }
 
-/* D11: a journal flush that failed is reported as such. */
+/*
+ * D11: a journal flush that failed leaves old or new after a crash and is reported as such; where the
+ * record could be taken back for sure it is old, and nothing is left to report.
+ */
 static void a_failing_journal_flush_is_told(void **state)
 {
 	struct pinfold_report r = { .size = sizeof(r) };
-	struct fake_world f;
 
-	fake_start(&f, *state, 0);
-	store_page(&f.w, 1, 2);
-	fake_disk_fail(f.disk, 1 << FAKE_FLUSH, 1, EIO, false);
-	assert_int_equal(pinfold_commit(f.w.file, 0, 0, &r), -EIO);
-	assert_int_equal(r.flags, PINFOLD_COMMIT_FLUSH_FAILED);
-	assert_true(fake_is(&f, 0, 2));
-	assert_ok(pinfold_commit(f.w.file, 0, 0, &r));
-	assert_true(fake_is(&f, 1, 2));
-	fake_end(&f);
+	for (int forever = 0; forever < 2; forever++) {
+		struct fake_world f;
+
+		fake_start(&f, *state, 0);
+		store_page(&f.w, 1, 2);
+		fake_disk_fail(f.disk, 1 << FAKE_FLUSH, 1, EIO, forever);
+		assert_int_equal(pinfold_commit(f.w.file, 0, 0, &r), -EIO);
+		assert_int_equal(r.flags, forever ? PINFOLD_COMMIT_FLUSH_FAILED : 0);
+		assert_true(fake_is(&f, 0, 2));
+		assert_int_equal(dirty(&f.w), 1);
+		fake_disk_fail(f.disk, 0, 0, 0, false);
+		assert_ok(pinfold_commit(f.w.file, 0, 0, &r));
+		assert_int_equal(r.flags, 0);
+		assert_true(fake_is(&f, 1, 2));
+		fake_end(&f);
+	}
+}
+
+/* Header, HOME_LATER: a commit ends with its journal; the checkpoint brings the file up to date. */
+static void home_later_leaves_the_file_to_the_checkpoint(void **state)
+{
+	struct pinfold_report r = { .size = sizeof(r) };
+	struct setup s = { .file_flags = PINFOLD_FILE_HOME_LATER };
+	struct world w;
+
+	WORLD(w, *state, .file_flags = PINFOLD_FILE_HOME_LATER);
+	for (unsigned k = 1; k <= 4; k++) {
+		store_page(&w, k, 0);
+		store_page(&w, k, k);
+		assert_ok(pinfold_commit(w.file, 0, 0, &r));
+		assert_int_equal(r.flags, PINFOLD_COMMIT_NOT_HOME);
+		assert_int_equal(r.home_bytes, 0);
+		assert_true(disk_is(&w, 0, 0) && disk_is(&w, 0, k));
+	}
+	assert_int_equal(dirty(&w), 0);
+	pinfold_reclaim(w.m, 10000);
+	for (unsigned k = 1; k <= 4; k++)
+		assert_true(page_is(&w, k, k));
+	store_page(&w, 9, 1); /* not committed: not brought home */
+	assert_ok(pinfold_checkpoint(w.file));
+	assert_true(disk_is(&w, 4, 0) && disk_is(&w, 1, 1) && disk_is(&w, 4, 4));
+	assert_true(page_is(&w, 9, 1));
+	store_page(&w, 5, 5);
+	assert_ok(pinfold_commit(w.file, 0, 0, NULL));
+	reopen(&w, *state, s); /* close is a checkpoint */
+	assert_true(disk_is(&w, 5, 5) && disk_is(&w, 9, 1));
+	assert_true(page_is(&w, 5, 5) && page_is(&w, 9, 1));
+	world_end(&w);
 }
 
 /* Issue 2: a disk that is really full; a small file system in a loop device. */
@@ -1231,7 +1280,7 @@ static void a_really_full_file_system_loses_nothing(void **state)
 	assert_false(mounted[0]);
 }
 
-/* ---- the journal seen from outside -------------------------------------------------------------- */
+/* ---- the journal seen from outside ----------------------------------------------------------- */
 
 /* Header: checkpoint empties the journal; journal_state changes nothing. */
 static void a_checkpoint_empties_the_journal(void **state)
@@ -1320,7 +1369,10 @@ static void prepare_killed(struct world *w, const struct kind *k, unsigned commi
 	assert_int_equal(pwrite(w->fd, zero, sizeof(zero), 0), sizeof(zero));
 }
 
-/* Header, D11: a killed process's commits are replayed at open, what it did not commit is not there. */
+/*
+ * Header, D11: a killed process's commits are replayed at open, what it did not commit is not
+ * there.
+ */
 static void commits_of_a_killed_process_are_replayed(void **state)
 {
 	struct pinfold_journal_info i = { .size = sizeof(i) };
@@ -1365,7 +1417,9 @@ static void journal_name(const struct world *w, char *name, size_t size)
 	snprintf(name, size, "%s.pinfold", w->path);
 }
 
-/* Issue 2: also after a partly written journal: the torn record is discarded, those before count. */
+/*
+ * Issue 2: also after a partly written journal: the torn record is discarded, those before count.
+ */
 static void a_torn_journal_is_replayed_up_to_the_tear(void **state)
 {
 	struct pinfold_journal_info i = { .size = sizeof(i) };
@@ -1457,7 +1511,9 @@ static void a_small_journal_makes_its_own_checkpoints(void **state)
 	world_end(&w);
 }
 
-/* Issue 2: somebody shortens the file: an error, and what stood there is not brought back silently. */
+/*
+ * Issue 2: somebody shortens the file: an error, and what stood there is not brought back silently.
+ */
 static void a_file_that_was_shortened_is_not_written(void **state)
 {
 	struct world w;
@@ -1530,6 +1586,7 @@ int main(void)
 		EACH(any_failing_write_or_flush_of_a_commit_is_survived),
 		EACH(a_failing_home_write_is_told_and_the_journal_kept),
 		EACH(a_failing_journal_flush_is_told),
+		EACH(home_later_leaves_the_file_to_the_checkpoint),
 		EACH(a_really_full_file_system_loses_nothing),
 		EACH(a_checkpoint_empties_the_journal),
 		EACH(commits_of_a_killed_process_are_replayed),

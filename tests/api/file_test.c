@@ -22,7 +22,7 @@ static int try_open(struct pinfold *m, const char *path, unsigned flags)
 	return r;
 }
 
-/* ---- open ---------------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 /* Header: -EACCES not a regular file. */
 static void only_regular_files_are_opened(void **state)
@@ -90,7 +90,7 @@ static void wrong_options_are_refused(void **state)
 	WORLD(w, *state);
 	new_path(path, sizeof(path));
 	close(new_file(path, 8 * PG, false));
-	for (int bit = 6; bit < 32; bit++)
+	for (int bit = 7; bit < 32; bit++)
 		assert_int_equal(try_open(w.m, path, 1u << bit), -EINVAL);
 	assert_int_equal(try_open(w.m, path, PINFOLD_FILE_ASYNC_WP), -EINVAL);
 	fo.max_size = 8 * PG + 1;
@@ -147,7 +147,7 @@ static void a_file_that_is_not_writable_is_refused(void **state)
 	unlink(path);
 }
 
-/* ---- one at a time ----------------------------------------------------------------------------------- */
+/* ---- one at a time --------------------------------------------------------------------------- */
 
 struct holder {
 	pid_t pid;
@@ -279,7 +279,7 @@ static void open_waits_as_long_as_it_is_told(void **state)
 	unlink(path);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Every third page is a hole; 1234 bytes in the last page. */
 static int odd_file(const char *path, unsigned pages)
@@ -418,7 +418,7 @@ static void growth_ends_at_max_size(void **state)
 	world_end(&w);
 }
 
-/* ---- more than memory ----------------------------------------------------------------------------------- */
+/* ---- more than memory ------------------------------------------------------------------------ */
 
 #define BIG 5000u
 #define BIG_SETUP .pages = BIG, .memory = 12 * MIB, .pool = 6 * MIB
@@ -536,7 +536,6 @@ static void pinned_and_dirty_pages_are_never_evicted(void **state)
 		assert_true(page_is(&w, 1, p) && disk_is(&w, 0, p));
 	s = stats_of(w.m);
 	assert_true(s.evict_skipped_pinned > 0);
-	assert_true(s.evict_skipped_dirty > 0);
 	assert_int_equal(s.dirty_pages, 100);
 	assert_ok(put_user_pages(pages, 100));
 	assert_ok(put_user_pages(again, 100));
@@ -597,6 +596,7 @@ static void a_scan_leaves_the_hot_set_alone(void **state)
 static void the_memory_limit_covers_pool_and_direct_frames(void **state)
 {
 	struct pinfold_stats s;
+	unsigned long held;
 	struct stat st;
 	struct world w;
 
@@ -610,16 +610,8 @@ static void the_memory_limit_covers_pool_and_direct_frames(void **state)
 	assert_int_equal((s.frames + s.direct_frames) * PG, 12 * MIB);
 	if (w.direct) {
 		/* what the host really gave: the file's own memory file */
-		unsigned long held = 0;
-
-		for (int fd = 3; fd < 64; fd++) {
-			char link[64], name[300] = { 0 };
-
-			snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-			if (readlink(link, name, sizeof(name) - 1) > 0 && strstr(name, "pinfold-file") &&
-			    !fstat(fd, &st))
-				held += (unsigned long)st.st_blocks / 8;
-		}
+		assert_ok(fstat(w.file->mapping.memfd, &st));
+		held = (unsigned long)st.st_blocks / 8;
 		assert_true(held > 0);
 		assert_true(held <= s.direct_frames);
 		assert_int_equal(held, s.direct_frames - s.direct_free);
@@ -690,7 +682,7 @@ static void close_waits_for_reads_in_flight(void **state)
 	world_end(&w);
 }
 
-/* ---- reads that fail ---------------------------------------------------------------------------------- */
+/* ---- reads that fail ------------------------------------------------------------------------- */
 
 struct policy {
 	_Atomic int calls;
@@ -766,7 +758,10 @@ struct fake_world {
 	struct host_disk *disk;
 };
 
-/* Issue 2: a read that fails is -EFAULT to a pin, a SIGBUS to a load; both say -EIO; later it works. */
+/*
+ * Issue 2: a read that fails is -EFAULT to a pin, a SIGBUS to a load; both say -EIO; later it
+ * works.
+ */
 static void a_read_error_is_told_and_does_not_stay(void **state)
 {
 	const struct kind *k = *state;

@@ -27,7 +27,7 @@ static int in_child(int (*fn)(void *), void *arg)
 	return status_of(pid);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 struct child_args {
 	struct world *w;
@@ -168,7 +168,7 @@ static void a_fork_inside_a_section_or_under_the_mmap_lock(void **state)
 	world_end(&w);
 }
 
-/* ---- memory and descriptors --------------------------------------------------------------------- */
+/* ---- memory and descriptors ------------------------------------------------------------------ */
 
 static int load_window(void *arg)
 {
@@ -278,7 +278,7 @@ static void the_child_keeps_no_descriptor_and_no_frame(void **state)
 	world_end(&w);
 }
 
-/* ---- the file's lock ----------------------------------------------------------------------------- */
+/* ---- the file's lock ------------------------------------------------------------------------- */
 
 enum way { BY_FORK, BY_SYSCALL, BY_SPAWN };
 
@@ -364,7 +364,7 @@ static void the_lock_ends_with_a_killed_owner_though_its_child_lives(void **stat
 	world_end(&w);
 }
 
-/* ---- fork, exec, system, posix_spawn under load --------------------------------------------------- */
+/* ---- fork, exec, system, posix_spawn under load ---------------------------------------------- */
 
 struct load {
 	struct world *w;
@@ -466,7 +466,10 @@ static int child_of_reads(void *arg)
 	return put_user_page(a->page) == -EOWNERDEAD ? 0 : 1;
 }
 
-/* Issue 2: fork, exec and system() during pinned I/O: the device's data arrives in the parent's page. */
+/*
+ * Issue 2: fork, exec and system() during pinned I/O: the device's data arrives in the parent's
+ * page.
+ */
 static void forks_during_reads_into_pinned_pages(void **state)
 {
 	enum { N = 16 };
@@ -538,7 +541,7 @@ static void forks_during_the_machines_own_reads(void **state)
 	world_end(&w);
 }
 
-/* ---- the end of threads ---------------------------------------------------------------------------- */
+/* ---- the end of threads ---------------------------------------------------------------------- */
 
 static void *end_in_section(void *arg)
 {

@@ -112,7 +112,7 @@ static void vmas_are_those_of_the_pages(void **state)
 	world_end(&w);
 }
 
-/* ---- arguments: clauses A1 .. A19 ------------------------------------------------------------- */
+/* ---- arguments: clauses A1 .. A19 ------------------------------------------------------------ */
 
 /* Clauses A1, A18: 0 pages give 0; the address and the array are not looked at. */
 static void no_pages_give_zero_whatever_the_address(void **state)
@@ -130,7 +130,9 @@ static void no_pages_give_zero_whatever_the_address(void **state)
 	world_end(&w);
 }
 
-/* Clauses A2, A16, A3 as replaced: every bit that is not a public flag is refused, 0 pages or not. */
+/*
+ * Clauses A2, A16, A3 as replaced: every bit that is not a public flag is refused, 0 pages or not.
+ */
 static void unknown_and_internal_flags_are_refused_by_every_call(void **state)
 {
 	const unsigned good = FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_DUMP | FOLL_FORCE |
@@ -303,7 +305,9 @@ static void without_the_mmap_lock_the_plain_calls_are_refused(void **state)
 	world_end(&w);
 }
 
-/* Decision D1: what the caller passes may not lie in a window; checked before anything is stored. */
+/*
+ * Decision D1: what the caller passes may not lie in a window; checked before anything is stored.
+ */
 static void arrays_inside_a_window_are_refused(void **state)
 {
 	struct vm_area_struct **vmas;
@@ -331,7 +335,7 @@ static void arrays_inside_a_window_are_refused(void **state)
 	world_end(&w);
 }
 
-/* ---- partial results: group P ----------------------------------------------------------------- */
+/* ---- partial results: group P ---------------------------------------------------------------- */
 
 /* Clauses P1, P2, P8, P3: a count beats the error, which the next call tells. */
 static void a_hole_ends_the_call_with_what_there_was(void **state)
@@ -453,7 +457,7 @@ static void copies_are_short_at_a_hole(void **state)
 	world_end(&w);
 }
 
-/* ---- VMA checks: group V ---------------------------------------------------------------------- */
+/* ---- VMA checks: group V --------------------------------------------------------------------- */
 
 /* Clauses V4, V5: no write right; FORCE does not help on shared mappings. */
 static void a_write_pin_wants_a_writable_mapping_force_or_not(void **state)
@@ -575,7 +579,7 @@ static void a_mapping_made_prot_none_gives_nothing(void **state)
 	world_end(&w);
 }
 
-/* ---- locking: group L ------------------------------------------------------------------------- */
+/* ---- locking: group L ------------------------------------------------------------------------ */
 
 static void *write_lock_and_go(void *arg)
 {
@@ -722,7 +726,7 @@ static void prefetched_pages_are_there_without_another_read(void **state)
 	world_end(&w);
 }
 
-/* ---- counting: group R, decision D3 ----------------------------------------------------------- */
+/* ---- counting: group R, decision D3 ---------------------------------------------------------- */
 
 /* Clause R5 as replaced: each release is refused where its count is zero, and changes nothing. */
 static void a_release_meant_for_the_other_count_is_refused(void **state)
@@ -889,7 +893,7 @@ static void a_pin_or_a_reference_keeps_file_and_machine_open(void **state)
 	world_end(&w);
 }
 
-/* ---- release and dirtying: group D ------------------------------------------------------------ */
+/* ---- release and dirtying: group D ----------------------------------------------------------- */
 
 static void *put_in_thread(void *arg)
 {
@@ -942,7 +946,9 @@ static void the_dirty_releases_mark_each_page_once(void **state)
 	world_end(&w);
 }
 
-/* Design 3.1, D replaced (O-3): a write pin counts as dirty when it is taken: no release can fail. */
+/*
+ * Design 3.1, D replaced (O-3): a write pin counts as dirty when it is taken: no release can fail.
+ */
 static void a_write_pin_is_counted_as_dirty_when_it_is_taken(void **state)
 {
 	struct page *page;
@@ -958,7 +964,7 @@ static void a_write_pin_is_counted_as_dirty_when_it_is_taken(void **state)
 	world_end(&w);
 }
 
-/* ---- mapping changes: group M ------------------------------------------------------------------ */
+/* ---- mapping changes: group M ---------------------------------------------------------------- */
 
 /* Clause M1: the holder keeps the page and its content; a shared file's page is found again. */
 static void munmap_leaves_the_pin_its_page(void **state)
@@ -980,7 +986,9 @@ static void munmap_leaves_the_pin_its_page(void **state)
 	world_end(&w);
 }
 
-/* Clause M2: DONTNEED drops translations; the next touch finds the same page, holder and mm agree. */
+/*
+ * Clause M2: DONTNEED drops translations; the next touch finds the same page, holder and mm agree.
+ */
 static void dontneed_leaves_pin_and_page(void **state)
 {
 	struct page *page, *again;
@@ -1019,9 +1027,11 @@ static void mprotect_has_no_effect_on_a_pin(void **state)
 	world_end(&w);
 }
 
-/* ---- the fast path: group Q -------------------------------------------------------------------- */
+/* ---- the fast path: group Q ------------------------------------------------------------------ */
 
-/* Clauses Q3, Q7, Q18: all resident: all by the fast path, across leaf tables, and the same pages. */
+/*
+ * Clauses Q3, Q7, Q18: all resident: all by the fast path, across leaf tables, and the same pages.
+ */
 static void fast_gives_what_slow_gives(void **state)
 {
 	enum { N = 1200 };
@@ -1149,7 +1159,7 @@ static void hits_make_no_system_call_and_allocate_nothing(void **state)
 	world_end(&w);
 }
 
-/* ---- pinfold_iov ------------------------------------------------------------------------------- */
+/* ---- pinfold_iov ----------------------------------------------------------------------------- */
 
 /* Header: one iovec per contiguous run, first and last in part. */
 static void iovecs_describe_the_range_in_runs(void **state)

@@ -100,7 +100,7 @@ static unsigned every_nth(const struct kind *k, unsigned file_flags, void (*scen
 	return t.hits;
 }
 
-/* ---- machines, files, mms ------------------------------------------------------------------------ */
+/* ---- machines, files, mms -------------------------------------------------------------------- */
 
 static void create(struct nth *t)
 {
@@ -358,7 +358,7 @@ static void mapping_over_a_mapping(void **state)
 	every_nth(*state, 0, map_over);
 }
 
-/* ---- faults -------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static void pin_with(struct nth *t, unsigned flags, unsigned n)
 {
@@ -501,7 +501,7 @@ static void pinning_a_memory_file(void **state)
 	assert_true(every_nth(*state, 0, pin_memory) > 0);
 }
 
-/* ---- commit --------------------------------------------------------------------------------------- */
+/* ---- commit ---------------------------------------------------------------------------------- */
 
 static void store_in_section(struct world *w, uint64_t seed, unsigned p)
 {

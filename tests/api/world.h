@@ -291,13 +291,17 @@ HELPER struct pinfold *new_machine(const struct setup *s)
 	return m;
 }
 
-/* An address with n free pages of the process behind it: windows of a test can stand side by side. */
+/*
+ * An address with n free pages of the process behind it, so that windows can stand side by side.  The
+ * system fills a gap from its upper end: other mappings do not come down here.
+ */
 HELPER unsigned long free_place(unsigned n)
 {
-	void *p = mmap(NULL, n * PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t len = n * PG + 64 * MIB;
+	void *p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	assert_ptr_not_equal(p, MAP_FAILED);
-	munmap(p, n * PG);
+	munmap(p, len);
 	return (unsigned long)p;
 }
 
@@ -320,7 +324,7 @@ HELPER void world_open(struct world *w, const struct kind *k, const struct setup
 	w->direct = k->flags & PINFOLD_FILE_DIRECT;
 	assert_ok(pinfold_open(w->m, w->path, &fo, &w->file));
 	assert_ok(pinfold_mm_create(w->m, k->window, &w->mm));
-	w->at = free_place(n + 64);
+	w->at = free_place(n + 128);
 	a = vm_mmap(w->mm, w->at, n * PG, s->prot ? s->prot : RW, SHARED, w->file, s->map_offset);
 	assert_int_equal(a, w->at);
 	assert_ok(pinfold_use_mm(w->mm));
@@ -398,7 +402,9 @@ HELPER struct page *pin_one(unsigned long addr, unsigned flags)
 	return page;
 }
 
-/* Stores the pattern of `seed` to page p: through the window where there is one, else a write pin. */
+/*
+ * Stores the pattern of `seed` to page p: through the window where there is one, else a write pin.
+ */
 HELPER void store_page(struct world *w, uint64_t seed, unsigned p)
 {
 	unsigned long a = w->at + p * PG;

@@ -13,6 +13,7 @@
 #include "mm/journal.h"
 
 #include <malloc.h>
+#include <pthread.h>
 
 #define JOURNAL DATA ".pinfold"
 #define ROOM (96 * HOST_PAGE) /* for few commits, so that checkpoints come by themselves */
@@ -70,6 +71,34 @@ static void commit_split(struct run *r, const struct model *m, unsigned k)
 	assert_int_equal(report.nr_failed, 0);
 }
 
+struct storer {
+	struct run *run;
+	const struct model *m;
+	unsigned k;
+};
+
+static void *store_next(void *arg)
+{
+	struct storer *s = arg;
+
+	prepare(s->run, s->m, s->k);
+	assert_int_equal(pinfold_use_mm(NULL), 0);
+	return NULL;
+}
+
+/* The same with the stores in another thread, while the cut is written: every order is right. */
+static void commit_raced(struct run *r, const struct model *m, unsigned k)
+{
+	struct storer s = { r, m, k + 1 };
+	int64_t cut = pinfold_freeze(r->file, 0, 0);
+	pthread_t thread;
+
+	assert_true(cut > 0);
+	assert_int_equal(pthread_create(&thread, NULL, store_next, &s), 0);
+	assert_int_equal(pinfold_commit_wait(r->file, cut, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 /* A commit while the last pages that it writes are under write pins: it writes copies. */
 static void commit_pinned(struct run *r, const struct model *m, unsigned k)
 {
@@ -100,15 +129,6 @@ static void commit_range(struct run *r, const struct model *m, unsigned k)
 	assert_int_equal(pinfold_commit(r->file, first * HOST_PAGE, (end - first) * HOST_PAGE, NULL), 0);
 }
 
-/* May the stores of commit k + 1 be made while cut k waits?  Each page in both takes a copy. */
-static bool may_split(const struct run *r, const struct model *m, unsigned k)
-{
-	unsigned both = 0;
-
-	for (unsigned p = 0; p < PAGES; p++)
-		both += touched(m, k, p) && touched(m, k + 1, p);
-	return r->memory != TIGHT || both <= TIGHT_STAGING - 6;
-}
 
 /* Commits from + 1 .. to, each marked, on a file that holds state `from`. */
 static void live(struct run *r, const struct model *m, unsigned from, unsigned to)
@@ -120,9 +140,11 @@ static void live(struct run *r, const struct model *m, unsigned from, unsigned t
 
 		if (!early)
 			prepare(r, m, k);
-		early = style == 0 && k < to && may_split(r, m, k);
+		early = style == 0 && k < to;
 		fake_disk_mark(r->disk, BEGUN, k);
-		if (early)
+		if (early && r->memory == TIGHT) /* too few copies to store without the committer */
+			commit_raced(r, m, k);
+		else if (early)
 			commit_split(r, m, k);
 		else if (style == 1)
 			commit_pinned(r, m, k);
@@ -194,6 +216,28 @@ static void test_every_prefix_of_commits(void **state)
 		for (uint64_t seed = 0; seed < 2; seed++)
 			assert_good(inspect_cut(d, m, prefix, 2, mix(prefix) + seed));
 	}
+	fake_disk_destroy(d);
+	free(m);
+	forget_machines();
+}
+
+/* Every prefix of a file of few pages whose journal begins again at every other commit. */
+static void test_journal_wraps(void **state)
+{
+	struct host_disk *d;
+	struct model *m;
+	uint64_t h = 70;
+
+	(void)state;
+	keep_machines = true;
+	for (m = model_new(h, 30); m->size[30] > 80 * HOST_PAGE; m = model_new(++h, 30))
+		free(m);
+	journal_test_room = 24 * HOST_PAGE;
+	d = lived(m, 30, LARGE, 0);
+	journal_test_room = ROOM;
+	for (unsigned long prefix = 0; prefix <= fake_disk_ops(d); prefix++)
+		for (uint64_t seed = 0; seed < 10; seed++)
+			assert_good(inspect_cut(d, m, prefix, 2, mix(prefix) + seed));
 	fake_disk_destroy(d);
 	free(m);
 	forget_machines();
@@ -793,6 +837,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cuts_everywhere),
 		cmocka_unit_test(test_every_prefix_of_commits),
+		cmocka_unit_test(test_journal_wraps),
 		cmocka_unit_test(test_cut_in_replay),
 		cmocka_unit_test(test_second_life),
 		cmocka_unit_test(test_no_journal),
