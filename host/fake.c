@@ -170,7 +170,7 @@ static void image_truncate(struct image *img, uint64_t size)
 	img->held = img->held < size ? img->held : size;
 }
 
-/* Some sectors of a write: its first ones, all but one, or a free choice, by r. */
+/* Some sectors of a write: its first or last ones, all but one, or a free choice, by r. */
 static void image_tear(struct image *img, const struct entry *e, uint64_t r)
 {
 	uint64_t first = e->off / SECTOR, end = e->off + e->len;
@@ -178,9 +178,10 @@ static void image_tear(struct image *img, const struct entry *e, uint64_t r)
 
 	for (uint64_t s = 0; s < n; s++) {
 		uint64_t lo = (first + s) * SECTOR, hi = lo + SECTOR < end ? lo + SECTOR : end;
+		bool kinds[] = { s < pick, s > pick, s != pick, mix(r ^ s) >> 63 };
 
 		lo = lo < e->off ? e->off : lo;
-		if ((r & 3) == 0 ? s < pick : (r & 3) == 1 ? s != pick : mix(r ^ s) >> 63)
+		if (kinds[r & 3])
 			image_write(img, e->data + (lo - e->off), lo, hi - lo);
 	}
 	if (r & 4)

@@ -165,7 +165,7 @@ static unsigned ring_peek(struct host_ring *ring, struct completion *out)
 	struct io_uring_cqe *cqe[BATCH];
 	unsigned n = io_uring_peek_batch_cqe(&ring->uring, cqe, BATCH);
 
-	/* acq_rel: what the submitter wrote into io is visible; partner is ring_room() */
+	/* acq_rel: what the submitter did with io is before us; partner is ring_start() */
 	if (n)
 		atomic_fetch_sub_explicit(&ring->used, n, memory_order_acq_rel);
 	for (unsigned i = 0; i < n; i++)
@@ -299,9 +299,9 @@ static bool ring_room(struct host_ring *ring)
 	uint32_t used = atomic_load_explicit(&ring->used, memory_order_relaxed);
 
 	while (used < ring->entries)
-		/* acq_rel: io's fields before its completion; partner is ring_peek() */
+		/* relaxed: a count; ring_start() orders */
 		if (atomic_compare_exchange_weak_explicit(&ring->used, &used, used + 1,
-		                                          memory_order_acq_rel,
+		                                          memory_order_relaxed,
 		                                          memory_order_relaxed)) {
 			/* relaxed: the thread that adds is not the one that waits for zero */
 			atomic_fetch_add_explicit(&ring->pending, 1, memory_order_relaxed);
@@ -368,8 +368,12 @@ static int ring_start(struct host_ring *ring, struct host_io *ios, int n)
 		}
 		i++;
 	}
-	if (i)
+	if (i) {
+		/* release: all that was done with the requests comes before their completion, which
+		 * may free them; the kernel is in between, and no tool sees through it */
+		atomic_fetch_add_explicit(&ring->used, 0, memory_order_release);
 		refused = ring_flush(ring);
+	}
 	host_unlock(&ring->submit);
 	ring_leave(ring, refused);
 	for (int k = i - (int)refused; k < i; k++)

@@ -20,30 +20,6 @@
 
 #define PATH_BUF 512
 
-int host_read_text(const char *path, char *buf, size_t size)
-{
-	int kept = errno;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = 0;
-	size_t have = 0;
-	int err = 0;
-
-	buf[0] = '\0';
-	if (fd < 0) {
-		err = -errno;
-		errno = kept;
-		return err;
-	}
-	while (have < size - 1 && (n = read(fd, buf + have, size - 1 - have)) > 0)
-		have += (size_t)n;
-	if (n < 0)
-		err = -errno;
-	buf[have] = '\0';
-	close(fd);
-	errno = kept;
-	return err ? err : (int)have;
-}
-
 /* A file that holds one number; `none` if there is no file or no number ("max"). */
 static uint64_t read_number(const char *path, uint64_t none)
 {

@@ -62,7 +62,12 @@ PINFOLD_EXPORT int pinfold_check(struct pinfold *m)
 {
 	int r = machine_check_live(m);
 
-	return r ? r : mm_check(m);
+	if (r)
+		return r;
+	call_begin();
+	r = mm_check(m);
+	call_end();
+	return r;
 }
 
 static uint64_t event(struct pinfold *m, enum vm_event e)

@@ -38,7 +38,7 @@ PINFOLD_EXPORT int pinfold_write_begin(struct pinfold_file *file, size_t bytes)
 	else
 		host_read_lock(&file->mapping.section_sem);
 	current.section[current.nr_sections++] = (struct section){ &file->mapping, n };
-	current.inside--;
+	call_end();
 	return 0; /* and a user of the file until write_end */
 }
 

@@ -187,7 +187,10 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 		note_failure(fi, addr, NULL, -EFAULT);
 		return -EFAULT;
 	}
-	copy = *vma; /* for the report: the lock may be dropped below */
+	/* For the report: the lock may be dropped below. */
+	copy = (struct vm_area_struct){
+		.start = vma->start, .pgoff = vma->pgoff, .mapping = vma->mapping,
+	};
 	mapping = vma->mapping;
 	atomic_fetch_add(&mapping->users, 1);
 	/* Once a fault: what the last look read must not go before this one sees it. */
@@ -374,7 +377,7 @@ static long gup_loop(struct gup *g)
 
 	if (unlikely(current.machine != m))
 		vmstat_attach(m);
-	current.inside++;
+	call_begin();
 	while (g->addr < g->end) {
 		int r = gup_one(g);
 
@@ -385,7 +388,7 @@ static long gup_loop(struct gup *g)
 		g->done++;
 		g->addr += PAGE_SIZE;
 	}
-	current.inside--;
+	call_end();
 	if (g->pages) {
 		count_pins(PINS_ACQUIRED, g->done);
 		count_event(m, SLOW_PINS, g->done);
@@ -437,9 +440,11 @@ long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsi
 		g.fi.held = true;
 	else
 		g.fi.flags |= FAULT_ALLOW_DROP;
+	call_begin();
 	r = gup_loop(&g);
 	if (g.fi.held && current.mmap_held != mm)
 		faultin_unlock(&g.fi);
+	call_end();
 	return r;
 }
 
@@ -456,6 +461,7 @@ static long gup_held(struct gup *g, int *locked)
 	if (*locked != 1)
 		return -EINVAL;
 	g->fi.flags |= FAULT_ALLOW_DROP;
+	call_begin();
 	r = gup_loop(g);
 	if (g->fi.dropped) {
 		if (g->fi.held)
@@ -463,6 +469,7 @@ static long gup_held(struct gup *g, int *locked)
 		current.mmap_held = NULL;
 		*locked = 0;
 	}
+	call_end();
 	return r;
 }
 

@@ -37,12 +37,12 @@ int file_enter(struct pinfold_file *file)
 		return -EOWNERDEAD;
 	}
 	/* A signal handler that touches a window from here on would wait for this call's own locks. */
-	current.inside++;
+	call_begin();
 	return 0;
 }
 
 void file_leave(struct pinfold_file *file)
 {
-	current.inside--;
+	call_end();
 	atomic_fetch_sub(&file->mapping.users, 1);
 }

@@ -161,32 +161,70 @@ static int load_desc(struct journal *j, uint64_t pos, uint64_t number)
 	return got == (int64_t)len && r->sum == desc_sum(r, len);
 }
 
+/* Pages k .. k + n of the record in j->desc, read into buf and checked.  1 right, 0 wrong, -errno. */
+static int load_pages(struct journal *j, uint64_t pos, uint64_t k, uint64_t n, char *buf)
+{
+	struct record *r = (struct record *)j->desc;
+	int64_t got = read_some(j->file, buf, n * PAGE_SIZE, pos + desc_size(r->pages) + k * PAGE_SIZE);
+
+	if (got < 0)
+		return (int)got;
+	if ((uint64_t)got < n * PAGE_SIZE)
+		return 0;
+	for (uint64_t i = 0; i < n; i++)
+		if (XXH3_64bits(buf + i * PAGE_SIZE, PAGE_SIZE) != r->entry[k + i].sum)
+			return 0;
+	return 1;
+}
+
+/* Writes them home, all in flight together: their order does not matter before the flush. */
+static int write_pages(struct journal *j, struct host_file *home, uint64_t k, uint64_t n, char *buf)
+{
+	struct record *r = (struct record *)j->desc;
+	struct host_io io[IO_PAGES];
+	struct iovec iov[IO_PAGES];
+	int nr = 0, err = 0;
+
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t off = r->entry[k + i].index * PAGE_SIZE, len = PAGE_SIZE;
+
+		if (off >= r->file_size)
+			continue;
+		if (len > r->file_size - off)
+			len = r->file_size - off;
+		iov[nr] = (struct iovec){ buf + i * PAGE_SIZE, len };
+		io[nr] = (struct host_io){
+			.file = home, .iov = &iov[nr], .nr = 1, .write = true, .off = off, .len = len,
+		};
+		nr++;
+	}
+	host_ring_submit(j->ring, io, nr);
+	for (int i = 0; i < nr; i++) {
+		host_ring_wait(j->ring, &io[i]);
+		if (!err && io[i].res != (int64_t)io[i].len)
+			err = io[i].res < 0 ? (int)io[i].res : -EIO;
+	}
+	return err;
+}
+
 /* The pages of the record in j->desc: checked, and written to home if there is one.
  * 1 all right, 0 a wrong page, or -errno. */
 static int run_pages(struct journal *j, uint64_t pos, struct host_file *home, char *buf)
 {
-	struct record *r = (struct record *)j->desc;
-	uint64_t at = pos + desc_size(r->pages);
+	uint64_t pages = ((struct record *)j->desc)->pages;
+	int r = 1;
 
-	for (uint64_t k = 0; k < r->pages; k++, at += PAGE_SIZE) {
-		uint64_t off = r->entry[k].index * PAGE_SIZE, len = PAGE_SIZE;
-		int64_t got = read_some(j->file, buf, PAGE_SIZE, at);
-		struct iovec v;
+	for (uint64_t k = 0, n; r == 1 && k < pages; k += n) {
+		n = pages - k < IO_PAGES ? pages - k : IO_PAGES;
+		r = load_pages(j, pos, k, n, buf);
+		if (r == 1 && home) {
+			int err = write_pages(j, home, k, n, buf);
 
-		if (got < 0)
-			return (int)got;
-		if (got < (int64_t)PAGE_SIZE || XXH3_64bits(buf, PAGE_SIZE) != r->entry[k].sum)
-			return 0;
-		if (!home || off >= r->file_size)
-			continue;
-		if (len > r->file_size - off)
-			len = r->file_size - off;
-		v = (struct iovec){ buf, len };
-		got = host_file_writev(home, &v, 1, off);
-		if (got != (int64_t)len)
-			return got < 0 ? (int)got : -EIO;
+			if (err)
+				return err;
+		}
 	}
-	return 1;
+	return r;
 }
 
 /*
@@ -195,7 +233,7 @@ static int run_pages(struct journal *j, uint64_t pos, struct host_file *home, ch
  */
 static int run_records(struct journal *j, struct host_file *home, struct pinfold_journal_info *info)
 {
-	char *buf = host_map(PAGE_SIZE);
+	char *buf = host_map(IO_PAGES * PAGE_SIZE);
 	int r = buf ? 1 : -ENOMEM;
 
 	j->next = j->first;
@@ -232,7 +270,7 @@ static int run_records(struct journal *j, struct host_file *home, struct pinfold
 		j->next++;
 	}
 	if (buf)
-		host_unmap(buf, PAGE_SIZE);
+		host_unmap(buf, IO_PAGES * PAGE_SIZE);
 	return r < 0 ? r : 0;
 }
 

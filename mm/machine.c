@@ -214,8 +214,10 @@ PINFOLD_EXPORT int pinfold_destroy(struct pinfold *m)
 
 	if (r)
 		return r;
+	call_begin();
 	while (host_ring_pending(m->ring))
 		host_ring_reap(m->ring, 10000000);
+	call_end();
 	if (atomic_load(&m->nr_files) || atomic_load(&m->nr_mms) || frames_out(m))
 		return -EBUSY;
 	check_leaks(m);
@@ -235,9 +237,11 @@ PINFOLD_EXPORT long pinfold_reclaim(struct pinfold *m, unsigned long pages)
 
 	if (r)
 		return r;
+	call_begin();
 	r = reclaim_frames(m, FRAME_DIRECT, pages, &pending);
 	if ((unsigned long)r < pages)
 		r += reclaim_frames(m, FRAME_POOL, pages - (unsigned long)r, &pending);
+	call_end();
 	return r;
 }
 
@@ -254,7 +258,12 @@ PINFOLD_EXPORT int pinfold_progress(struct pinfold *m)
 {
 	int r = machine_check_live(m);
 
-	return r ? r : host_ring_reap(m->ring, 0);
+	if (r)
+		return r;
+	call_begin();
+	r = host_ring_reap(m->ring, 0);
+	call_end();
+	return r;
 }
 
 PINFOLD_EXPORT int pinfold_get_probe(struct pinfold_probe *probe)

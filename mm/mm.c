@@ -48,7 +48,9 @@ PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window wind
 	mm->machine = m;
 	mm->window = window;
 	host_rwsem_init(&mm->mmap_lock, HOST_RANK_MMAP);
+	call_begin();
 	r = pgtable_init(mm);
+	call_end();
 	if (r) {
 		free(mm);
 		return r;
@@ -71,6 +73,7 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 		return r == -EINVAL ? -EBADF : r;
 	if (current.mmap_held == mm)
 		return -EBUSY;
+	call_begin();
 	r = do_munmap(mm, VMA_LOWEST, VMA_HIGHEST - VMA_LOWEST);
 	VM_WARN_ON(r);
 	host_write_lock(&mm->mmap_lock);
@@ -80,6 +83,7 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 	mm->vmas = NULL;
 	mm->room = 0;
 	host_write_unlock(&mm->mmap_lock);
+	call_end();
 	atomic_fetch_sub(&mm->machine->nr_mms, 1);
 	if (current.mm == mm)
 		current.mm = NULL;
@@ -108,32 +112,44 @@ static void held(struct mm_struct *mm, bool write)
 
 PINFOLD_EXPORT void mmap_read_lock(struct mm_struct *mm)
 {
+	call_begin();
 	host_read_lock(&mm->mmap_lock);
 	held(mm, false);
+	call_end();
 }
 
 PINFOLD_EXPORT int mmap_read_trylock(struct mm_struct *mm)
 {
-	if (!host_read_trylock(&mm->mmap_lock))
-		return 0;
-	held(mm, false);
-	return 1;
+	int got;
+
+	call_begin();
+	got = host_read_trylock(&mm->mmap_lock);
+	if (got)
+		held(mm, false);
+	call_end();
+	return got;
 }
 
 PINFOLD_EXPORT void mmap_read_unlock(struct mm_struct *mm)
 {
+	call_begin();
 	held(NULL, false);
 	host_read_unlock(&mm->mmap_lock);
+	call_end();
 }
 
 PINFOLD_EXPORT void mmap_write_lock(struct mm_struct *mm)
 {
+	call_begin();
 	host_write_lock(&mm->mmap_lock);
 	held(mm, true);
+	call_end();
 }
 
 PINFOLD_EXPORT void mmap_write_unlock(struct mm_struct *mm)
 {
+	call_begin();
 	held(NULL, false);
 	host_write_unlock(&mm->mmap_lock);
+	call_end();
 }

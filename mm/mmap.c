@@ -182,13 +182,22 @@ int do_munmap(struct mm_struct *mm, unsigned long addr, size_t len)
 	return r;
 }
 
-/* The host's protection and the VMA's word for it, together: reclaim of an asynchronous file changes
- * the one for a moment and puts it back as the other says. */
+/*
+ * The host's protection and the VMA's word for it, together: reclaim of an asynchronous file changes
+ * the one for a moment and puts it back as the other says.  In between it must stay:
+ *   1 reclaim takes the right to store away, finds a page clean      2 here: the right is back
+ *   3 a store through a translation that is still there, unseen      4 reclaim frees the page
+ */
 static int change_prot(struct vm_area_struct *vma, int prot)
 {
 	int r = 0;
 
 	host_lock(&vma->mapping->i_mmap_lock);
+	while (vma->mapping->holds) {
+		host_unlock(&vma->mapping->i_mmap_lock);
+		host_yield();
+		host_lock(&vma->mapping->i_mmap_lock);
+	}
 	if (vma->window >= 0)
 		r = host_window_mprotect(vma->start, vma->end - vma->start, prot);
 	if (!r) {

@@ -11,6 +11,7 @@
 #define PINFOLD_PAGE_ALLOC_H
 
 #include "mm/page.h"
+#include "mm/vmstat.h"
 
 #define POISON_BYTE 0x6b
 
@@ -37,8 +38,11 @@ void put_internal(struct pinfold *m, struct page *page);
 /* Frees the frame if a decrement said so; true if it was refused. */
 static inline bool dec_done(struct pinfold *m, struct page *page, int fact)
 {
-	if (unlikely(fact & DEC_FREED))
+	if (unlikely(fact & DEC_FREED)) {
+		call_begin();
 		free_frame(m, page);
+		call_end();
+	}
 	return fact & DEC_REFUSED;
 }
 

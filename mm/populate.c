@@ -43,7 +43,7 @@ long mm_populate(struct mm_struct *mm, unsigned long start, size_t len)
 
 	if (mm->window == PINFOLD_WINDOW_DIRECT)
 		fi.flags |= FAULT_WINDOW;
-	current.inside++;
+	call_begin();
 	for (; a < end; a += PAGE_SIZE) {
 		fi.want = (end - a) >> PAGE_SHIFT;
 		if (faultin_page(&fi, a))
@@ -51,7 +51,7 @@ long mm_populate(struct mm_struct *mm, unsigned long start, size_t len)
 	}
 	if (fi.held)
 		faultin_unlock(&fi);
-	current.inside--;
+	call_end();
 	return (long)((a - start) >> PAGE_SHIFT);
 }
 
@@ -84,9 +84,9 @@ PINFOLD_EXPORT int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t le
 
 	if (r)
 		return r;
-	current.inside++;
+	call_begin();
 	r = do_munmap(mm, addr, len);
-	current.inside--;
+	call_end();
 	return r;
 }
 
@@ -96,9 +96,9 @@ PINFOLD_EXPORT int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t 
 
 	if (r)
 		return r;
-	current.inside++;
+	call_begin();
 	r = do_mprotect(mm, addr, len, prot);
-	current.inside--;
+	call_end();
 	return r;
 }
 
@@ -110,24 +110,34 @@ PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t l
 		r = range_check(addr, &len);
 	if (r)
 		return r;
+	call_begin();
 	switch (advice) {
 	case PINFOLD_MADV_WILLNEED:
-		return start_reads(mm, addr, addr + len) < 0 ? -ENOMEM : 0;
+		r = start_reads(mm, addr, addr + len) < 0 ? -ENOMEM : 0;
+		break;
 	case PINFOLD_MADV_DONTNEED:
-		return do_dontneed(mm, addr, len);
+		r = do_dontneed(mm, addr, len);
+		break;
 	default:
-		return -EINVAL;
+		r = -EINVAL;
 	}
+	call_end();
+	return r;
 }
 
 PINFOLD_EXPORT long pinfold_prefetch(struct mm_struct *mm, unsigned long addr, size_t len)
 {
 	unsigned long start = addr & PAGE_MASK;
-	int r = mm_check_live(mm);
+	long r = mm_check_live(mm);
 
 	if (r)
 		return r;
 	len += addr - start;
 	r = range_check(start, &len);
-	return r ? r : start_reads(mm, start, start + len);
+	if (r)
+		return r;
+	call_begin();
+	r = start_reads(mm, start, start + len);
+	call_end();
+	return r;
 }

@@ -96,11 +96,13 @@ static int put_dirty(struct page *page, bool lock)
 	if (!pc_pins(page_count(head)) || (page_count(head) & PC_FREE))
 		return -EINVAL;
 	if (!has_flag(head, PG_dirty)) {
+		call_begin();
 		if (lock)
 			page_lock(m, head);
 		cut_set_dirty(head);
 		if (lock)
 			page_unlock(head);
+		call_end();
 	}
 	return put_run(m, head, 1);
 }

@@ -171,6 +171,7 @@ static void hold_stores(struct page **p, unsigned n, bool hold)
 	if (!(mapping->flags & PINFOLD_FILE_ASYNC_WP))
 		return;
 	host_lock(&mapping->i_mmap_lock);
+	mapping->holds += hold ? 1u : -1u;
 	for (struct vm_area_struct *v = mapping->i_mmap; v; v = v->next_in_file) {
 		uint64_t first = p[0]->index > v->pgoff ? p[0]->index : v->pgoff;
 		uint64_t end = v->pgoff + ((v->end - v->start) >> PAGE_SHIFT);

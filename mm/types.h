@@ -175,6 +175,7 @@ struct address_space {
 
 	struct host_mutex i_mmap_lock;
 	struct vm_area_struct *i_mmap; /* i_mmap_lock */
+	unsigned holds; /* i_mmap_lock; hold_stores() of reclaim: no protection may change */
 
 	struct host_rwsem section_sem; /* read: inside a write section */
 	struct host_rwsem freeze_sem;  /* read: while a page becomes writable */

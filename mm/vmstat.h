@@ -31,7 +31,8 @@ struct current_thread {
 	const struct table *walk_leaf;
 	struct mm_struct *mmap_held;  /* its mmap lock is held through the public call */
 	bool mmap_write;              /* for writing */
-	int inside;                   /* in a call that must not be re-entered by a fault */
+	/* In a call that must not be re-entered by a fault; a signal handler of the thread looks. */
+	volatile int inside;
 	unsigned nr_sections;
 	struct section section[MAX_SECTIONS];
 	struct pinfold_fault fault;   /* the last failed access; error 0: none */
@@ -40,6 +41,20 @@ struct current_thread {
 };
 
 extern HOST_TLS struct current_thread current;
+
+/*
+ * Around what takes locks: a signal handler that touches a window meanwhile is told (its signal goes where
+ * it went before pinfold) and does not wait for locks of its own thread.
+ */
+static inline void call_begin(void)
+{
+	current.inside++;
+}
+
+static inline void call_end(void)
+{
+	current.inside--;
+}
 
 /* Makes m the machine whose pins the thread counts: at a thread's first pin, and at each change. */
 void vmstat_attach(struct pinfold *m);

@@ -36,11 +36,11 @@ bool window_fault(unsigned long addr, bool write, int sig)
 		fi.flags |= FAULT_ALLOW_DROP;
 	else
 		fi.held = true;
-	current.inside++;
+	call_begin();
 	r = faultin_page(&fi, addr & PAGE_MASK);
 	if (own_lock && fi.held)
 		faultin_unlock(&fi);
-	current.inside--;
+	call_end();
 	return r == 0 || failed(mm);
 }
 

@@ -599,7 +599,7 @@ static void each_failure(bool checkpoint, void (*fn)(const struct model *, const
 		ops = operations(m, checkpoint);
 		assert_true(ops > 1);
 		step = 1 + ops / (turn == 3 ? 5 : 24);
-		for (unsigned i = 0; i < NR_FAILURES; i++)
+		for (unsigned i = 0; i < NR_FAILURES; i += turn == 3 ? 3 : 1)
 			for (unsigned long nth = 1 + i % step; nth <= ops; nth += step)
 				fn(m, &failures[i], nth);
 		free(m);

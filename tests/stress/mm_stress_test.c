@@ -558,9 +558,12 @@ static void *dropper(void *arg)
 		unsigned long at = a->at + (pick(w, 2) ? first % 1024 : first) * PG;
 		long r;
 
-		switch (pick(w, 4)) {
+		switch (pick(w, 5)) {
 		case 0:
 			r = pinfold_reclaim(a->m, 1 + pick(w, 256));
+			break;
+		case 3: /* changes nothing, and must give no right back that reclaim took for a moment */
+			r = vm_mprotect(a->mm, a->at, PAGES * PG, RW);
 			break;
 		case 1:
 			r = pinfold_prefetch(a->mm, at, n * PG);

@@ -1021,7 +1021,9 @@ static void foreign_signals_reach_the_earlier_handler(void **state)
 
 static void touch_nothing(void)
 {
-	*(volatile char *)8 = 1;
+	volatile uintptr_t nowhere = 8; /* volatile: the compiler must not know */
+
+	*(volatile char *)nowhere = 1;
 }
 
 static void raise_segv(void)
