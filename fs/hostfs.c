@@ -64,12 +64,13 @@ static void hostfs_release(struct address_space *mapping)
 	struct hostfs *fs = fs_of(mapping);
 	struct journal *j = &fs->journal;
 
+	/* The child of a fork from here on must not look at what is being freed. */
+	mapping->fs = NULL;
 	/* Emptied by the last checkpoint: the file stands alone again. */
 	if (mapping->journal)
 		journal_close(mapping->machine->disk, fs->journal_path, j, j->first == j->next);
 	host_file_close(fs->file);
 	free_fs(fs);
-	mapping->fs = NULL;
 	mapping->journal = NULL;
 }
 

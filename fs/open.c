@@ -10,6 +10,7 @@
 #include "mm/filemap.h"
 #include "mm/handle.h"
 #include "mm/reclaim.h"
+#include "mm/vmstat.h"
 #include "mm/writeback.h"
 
 #define GIB (1ull << 30)
@@ -42,10 +43,11 @@ static int read_options(struct pinfold *m, const struct pinfold_file_options *in
 static struct pinfold_file *file_alloc(struct pinfold *m, unsigned flags)
 {
 	struct pinfold_file *f = host_fail() ? NULL : calloc(1, sizeof(*f));
-	struct address_space *mapping = &f->mapping;
+	struct address_space *mapping;
 
 	if (!f)
 		return NULL;
+	mapping = &f->mapping;
 	mapping->machine = m;
 	mapping->flags = flags;
 	mapping->memfd = -1;
@@ -70,12 +72,15 @@ static int direct_setup(struct address_space *mapping)
 
 static void mapping_free(struct address_space *mapping)
 {
+	int memfd = mapping->memfd;
+
 	if (mapping->alias)
 		host_unmap(mapping->alias, mapping->max_size);
-	if (mapping->memfd >= 0)
-		host_close(mapping->memfd);
 	mapping->alias = NULL;
+	/* First: the child of a fork in between must not close a number that is another's by now. */
 	mapping->memfd = -1;
+	if (memfd >= 0)
+		host_close(memfd);
 	sparse_free(&mapping->pages);
 }
 
@@ -84,11 +89,13 @@ static void publish(struct pinfold_file *f)
 	struct pinfold *m = f->mapping.machine;
 
 	/* commit_lock: reclaim walks the list for files to flush. */
+	call_begin();
 	host_lock(&m->commit_lock);
 	f->next = m->files;
 	m->files = f;
 	atomic_store(&f->magic, FILE_MAGIC);
 	host_unlock(&m->commit_lock);
+	call_end();
 	atomic_fetch_add(&m->nr_files, 1);
 }
 
@@ -209,9 +216,11 @@ PINFOLD_EXPORT int pinfold_close(struct pinfold_file *file)
 		return -EOWNERDEAD;
 	if (!atomic_compare_exchange_strong(&file->magic, &live, FILE_CLOSING))
 		return -EBADF;
+	call_begin();
 	r = close_check(mapping);
 	if (r) {
 		atomic_store(&file->magic, FILE_MAGIC);
+		call_end();
 		return r;
 	}
 	r = writeback_checkpoint(mapping);
@@ -224,6 +233,7 @@ PINFOLD_EXPORT int pinfold_close(struct pinfold_file *file)
 	mapping->ops->release(mapping);
 	mapping_free(mapping);
 	atomic_fetch_sub(&m->nr_files, 1);
+	call_end();
 	return r ? -EIO : 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* commit.c - the public side of decision D11: write sections, freeze, commit, checkpoint. */
 #include <errno.h>
+#include <string.h>
 
 #include "lib/export.h"
 #include "mm/freeze.h"
@@ -143,23 +144,46 @@ PINFOLD_EXPORT int64_t pinfold_size(struct pinfold_file *file)
 	return r;
 }
 
+/*
+ * Zeroes what stands behind the old end in its page: read as zero, it may have been stored to since,
+ * and such stores reach no file.  The page's lock keeps two growing threads apart.
+ */
+static void grow(struct address_space *mapping, uint64_t size)
+{
+	uint64_t old = atomic_load(&mapping->size);
+
+	while (size > old) {
+		struct page *p = old % PAGE_SIZE ? filemap_peek(mapping, old >> PAGE_SHIFT) : NULL;
+
+		if (p) {
+			page_lock(mapping->machine, p);
+			if (atomic_load(&mapping->size) == old)
+				memset((char *)p->addr + old % PAGE_SIZE, 0,
+				       PAGE_SIZE - old % PAGE_SIZE);
+		}
+		if (atomic_compare_exchange_strong(&mapping->size, &old, size))
+			old = size;
+		if (p) {
+			page_unlock(p);
+			put_internal(mapping->machine, p);
+		}
+	}
+}
+
 PINFOLD_EXPORT int vfs_truncate(struct pinfold_file *file, uint64_t size)
 {
 	struct address_space *mapping;
-	uint64_t old;
 	int r = file_enter(file);
 
 	if (r)
 		return r;
 	mapping = &file->mapping;
-	old = atomic_load(&mapping->size);
-	if (size < old)
+	if (size < atomic_load(&mapping->size))
 		r = -EOPNOTSUPP;
 	else if (size > mapping->max_size)
 		r = -EFBIG;
-	/* What lies between the old end and its page's end is zero already: reading saw to it. */
-	while (!r && size > old && !atomic_compare_exchange_weak(&mapping->size, &old, size))
-		;
+	else
+		grow(mapping, size);
 	file_leave(file);
 	return r;
 }

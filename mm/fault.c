@@ -55,9 +55,17 @@ static enum fault_fact install(struct vm_fault *vmf, uint64_t slot)
 	bool async = vmf->vma->mapping->flags & PINFOLD_FILE_ASYNC_WP;
 	int r;
 
-	if (!(vmf->flags & FAULT_WINDOW))
+	/* A load's translation comes with those around it, in one system call: fault_around(). */
+	if (!(vmf->flags & FAULT_WINDOW) || !(vmf->flags & FAULT_WRITE))
 		return FAULT_DONE;
-	r = tlb_install(vmf->vma, vmf->addr, PAGE_SIZE, (slot & SLOT_WRITE) && !async);
+	/*
+	 * A page that could be read before has a translation, most likely: only its protection goes.  If it
+	 * was dropped, that does nothing, and the access comes back for it.
+	 */
+	if (vmf->mapped && !async)
+		r = tlb_unprotect(vmf->vma, vmf->addr);
+	else
+		r = tlb_install(vmf->vma, vmf->addr, PAGE_SIZE, (slot & SLOT_WRITE) && !async);
 	if (!r)
 		set_flag(pfn_to_page(vmf->vma->mm->machine, slot >> PAGE_SHIFT), PG_window);
 	vmf->error = r;
@@ -165,6 +173,7 @@ enum fault_fact handle_mm_fault(struct vm_fault *vmf)
 		return FAULT_ERROR;
 	host_lock(&leaf->lock);
 	old = atomic_load_explicit(pt_slot(leaf, vmf->addr), memory_order_relaxed);
+	vmf->mapped = false;
 	if (slot_good(old, vmf)) {
 		/* The translation was dropped, or never there: the slot is the truth.  Repeating an
 		 * install that another thread did is harmless. */
@@ -175,6 +184,7 @@ enum fault_fact handle_mm_fault(struct vm_fault *vmf)
 		count_event(vma->mm->machine, FAULTS_MINOR, 1);
 		return fact;
 	}
+	vmf->mapped = old & SLOT_READ;
 	host_unlock(&leaf->lock);
 	fact = get_page_for(vmf, &rq);
 	if (fact != FAULT_DONE)
@@ -214,23 +224,26 @@ static bool map_cached(struct vm_area_struct *vma, struct table *leaf, unsigned 
 	return true;
 }
 
-void fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long end, bool window)
+int fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long end, bool window)
 {
 	struct table *leaf = pt_leaf(vma->mm, addr);
 	unsigned long a = addr;
+	int r = 0;
 
-	if (!(vma->prot & PINFOLD_PROT_READ) || !leaf)
-		return;
+	if (!leaf)
+		return 0;
 	if (window && end > addr + AROUND)
 		end = addr + AROUND;
 	if (end > (addr & ~(LEAF_SIZE - 1)) + LEAF_SIZE)
 		end = (addr & ~(LEAF_SIZE - 1)) + LEAF_SIZE;
 	if (end > vma->end)
 		end = vma->end;
-	while (a < end && map_cached(vma, leaf, a))
-		a += PAGE_SIZE;
-	if (!window || a == addr)
-		return;
+	if (!(vma->prot & PINFOLD_PROT_READ))
+		end = addr + PAGE_SIZE;
+	for (a = addr + PAGE_SIZE; a < end && map_cached(vma, leaf, a); a += PAGE_SIZE)
+		;
+	if (!window)
+		return 0;
 	/* One call for the run; the lock so that no slot of it is emptied before. */
 	host_lock(&leaf->lock);
 	end = a;
@@ -239,6 +252,10 @@ void fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long 
 		set_flag(pfn_to_page(vma->mm->machine,
 		                     atomic_load(pt_slot(leaf, a)) >> PAGE_SHIFT), PG_window);
 	if (a > addr)
-		tlb_install(vma, addr, a - addr, false);
+		r = tlb_install(vma, addr, a - addr, false);
+	/* Reclaim holds stores off a part of the run: for the host it is two mappings at the moment. */
+	if (r == -ENOENT && a > addr + PAGE_SIZE)
+		r = tlb_install(vma, addr, PAGE_SIZE, false);
 	host_unlock(&leaf->lock);
+	return r;
 }

@@ -36,6 +36,7 @@ struct vm_fault {
 	unsigned long addr; /* page-aligned, inside vma */
 	unsigned flags;
 	uint64_t want;      /* pages that will be wanted from here */
+	bool mapped;        /* fault.c's own: the slot showed the page before */
 	/* out */
 	bool dropped;       /* the mmap lock is not held any more, vma not valid */
 	int error;
@@ -45,8 +46,9 @@ struct vm_fault {
 /* mmap lock held for reading (writing without ALLOW_DROP). */
 enum fault_fact handle_mm_fault(struct vm_fault *vmf);
 
-/* Sets slots, and translations in a window, for pages that are cached already, read-only ones, in
- * [addr, addr + len) of one VMA and one leaf.  A hint. */
-void fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long end, bool window);
+/* Sets slots for pages that are cached already behind addr, read-only ones, up to `end`, in one VMA and one
+ * leaf: a hint.  window: and the translations, that of addr too, which handle_mm_fault() left to this
+ * call.  0 or -errno. */
+int fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long end, bool window);
 
 #endif

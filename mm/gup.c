@@ -181,7 +181,7 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 	};
 	struct address_space *mapping;
 	enum fault_fact fact;
-	int r;
+	int r, around = 0;
 
 	if (!vma) {
 		note_failure(fi, addr, NULL, -EFAULT);
@@ -204,9 +204,9 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 	}
 	*done = fact == FAULT_DONE;
 	if (*done && (fi->flags & FAULT_WINDOW ? !(fi->flags & FAULT_WRITE) : fi->want > 1))
-		fault_around(vma, addr, addr + (fi->want > 16 ? fi->want : 16) * PAGE_SIZE,
-		             fi->flags & FAULT_WINDOW);
-	r = resolve(fi, &vmf, fact, mapping);
+		around = fault_around(vma, addr, addr + (fi->want > 16 ? fi->want : 16) * PAGE_SIZE,
+		                      fi->flags & FAULT_WINDOW);
+	r = around ? around : resolve(fi, &vmf, fact, mapping);
 	atomic_fetch_sub(&mapping->users, 1);
 	if (r < 0)
 		note_failure(fi, addr, &copy, r);
@@ -566,13 +566,18 @@ static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, 
 	return done + (int)r;
 }
 
-/* Arguments checked, several pages. */
-static __attribute__((noinline)) int gup_fast_many(struct mm_struct *mm, unsigned long start,
-                                                   int nr_pages, unsigned gup_flags,
+/* All but one plain page. */
+static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_pages, unsigned gup_flags,
                                                    struct page **pages)
 {
-	unsigned long nr = (unsigned long)nr_pages, done;
+	struct mm_struct *mm = current.mm;
+	unsigned long nr = (unsigned long)(long)nr_pages, done;
 
+	/* One test for all that is not plain; the slow end tells the cases apart. */
+	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
+	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
+	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
+		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
 	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
 	count_pins(PINS_ACQUIRED, done);
 	if (likely(done == nr))
@@ -580,24 +585,53 @@ static __attribute__((noinline)) int gup_fast_many(struct mm_struct *mm, unsigne
 	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
 }
 
+/* A pin of one page that was not confirmed. */
+static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, unsigned gup_flags,
+                                                          struct page **pages, struct page *page)
+{
+	gup_fast_undo(current.machine, page, 1);
+	return gup_fast_many(start, 1, gup_flags, pages);
+}
+
+/*
+ * One page of its own folio, the same steps as gup_fast_leaf() without loops and calls.  A locked add waits
+ * for every store before it, so spilled and saved registers cost more here than the walk: whatever is not
+ * plain is a jump to gup_fast_many(), which looks at everything again.
+ */
 PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
                                        struct page **pages)
 {
 	struct mm_struct *mm = current.mm;
-	unsigned long nr = (unsigned long)(long)nr_pages;
+	uint64_t need = SLOT_PRESENT | SLOT_READ, seq, s;
+	uint32_t sticky = PG_referenced;
+	const struct table *leaf;
+	const slot_t *slot;
 	struct page *page;
 
 	start &= PAGE_MASK;
-	/* One test for all that is not plain; the slow end tells the cases apart. */
-	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
-	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
-	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
-		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
-	if (nr_pages != 1)
-		return gup_fast_many(mm, start, nr_pages, gup_flags, pages);
-	page = gup_fast_one(mm, start, fast_need(gup_flags), sticky_of(gup_flags));
-	if (unlikely(!page))
-		return gup_fast_many(mm, start, 1, gup_flags, pages);
+	if (unlikely(nr_pages != 1 || !mm || !pages || mm->machine != current.machine ||
+	             (gup_flags & ~(unsigned)(FAST_FLAGS & ~FOLL_LONGTERM)) || start >= VMA_HIGHEST ||
+	             (unsigned long)pages < atomic_load_explicit(&window_highest, memory_order_relaxed)))
+		return gup_fast_many(start, nr_pages, gup_flags, pages);
+	if (gup_flags & FOLL_WRITE) {
+		need = SLOT_PRESENT | SLOT_WRITE | SLOT_PINW;
+		sticky = PG_referenced | PG_wpinned;
+	}
+	seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
+	leaf = gup_fast_walk(mm, start, seq);
+	if (unlikely(!leaf))
+		return gup_fast_many(start, 1, gup_flags, pages);
+	slot = &leaf->e[(start >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
+	s = atomic_load_explicit(slot, memory_order_acquire);
+	page = &current.pages[s >> PAGE_SHIFT];
+	if (unlikely((s & (need | SLOT_FOLIO)) != need ||
+	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire))))
+		return gup_fast_many(start, 1, gup_flags, pages);
+	if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE ||
+	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire)) ||
+	             atomic_load(slot) != s ||
+	             atomic_load(&mm->table_seq) != seq))
+		return gup_fast_again(start, gup_flags, pages, page);
 	pages[0] = page;
 	count_pins(PINS_ACQUIRED, 1);
 	return 1;

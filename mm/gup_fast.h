@@ -19,10 +19,10 @@
 #include "mm/pgtable.h"
 #include "mm/vmstat.h"
 
-static inline __attribute__((always_inline)) struct table *
+static inline __attribute__((always_inline)) const struct table *
 gup_fast_child(const struct table *t, unsigned long addr, unsigned level)
 {
-	return (struct table *)(uintptr_t)atomic_load_explicit(
+	return (const struct table *)(uintptr_t)atomic_load_explicit(
 		&t->e[(addr >> (PAGE_SHIFT + 9 * level)) & (TABLE_SLOTS - 1)], memory_order_acquire);
 }
 
@@ -46,51 +46,67 @@ static inline unsigned gup_fast_run(const slot_t *slot, uint64_t first, struct p
 	return n;
 }
 
-/* Pins n pages that slot[0 .. n) showed when they were read as s.  False: not me. */
-static inline __attribute__((always_inline)) bool
-gup_fast_pin(struct pinfold *m, const slot_t *slot, uint64_t s, struct page *head, unsigned n,
-             uint32_t sticky)
+/* The pages of a folio that slot[0], read as s, and its followers show: one xadd.  How many; 0: not me. */
+static __attribute__((noinline)) unsigned gup_fast_folio(struct pinfold *m, const slot_t *slot, uint64_t s,
+                                                         unsigned max, uint32_t sticky,
+                                                         struct page **pages)
 {
+	struct page *page = pfn_to_page(m, s >> PAGE_SHIFT), *head = page_head(page);
+	unsigned n = gup_fast_run(slot, s, page, max);
 	bool same = true;
 	int fact;
 
 	page_mark_pin(head, sticky);
 	if (unlikely(!page_try_add(head, PC_PIN, n, &fact))) {
 		dec_done(m, head, fact);
-		return false;
+		return 0;
 	}
 	page_mark_pin(head, sticky);
 	/* A slot of a page is cleared before its frame is freed or its folio split. */
 	for (unsigned i = 0; i < n; i++)
 		same &= atomic_load(&slot[i]) == s + ((uint64_t)i << PAGE_SHIFT);
-	if (unlikely(!same))
+	if (unlikely(!same)) {
 		gup_fast_undo(m, head, n);
-	return same;
+		return 0;
+	}
+	for (unsigned i = 0; i < n; i++)
+		pages[i] = page + i;
+	return n;
 }
 
 /* Pins what it can of nr pages from a slot on, inside one leaf.  need: slot bits; sticky: page flags.
- * How many. */
+ * How many.  Pages of their own folio without a loop or a call: the price is the xadd's. */
 static inline __attribute__((always_inline)) unsigned
 gup_fast_leaf(struct pinfold *m, const slot_t *slot, unsigned nr, uint64_t need, uint32_t sticky,
               struct page **pages)
 {
-	unsigned done = 0, n;
+	struct page *frames = m->pages;
+	unsigned done = 0;
 
-	for (; done < nr; done += n) {
+	while (done < nr) {
 		uint64_t s = atomic_load_explicit(&slot[done], memory_order_acquire);
-		struct page *page = pfn_to_page(m, s >> PAGE_SHIFT), *head = page;
+		struct page *page = &frames[s >> PAGE_SHIFT];
 
-		if (unlikely((s & need) != need))
-			break;
-		n = 1;
-		if (unlikely(s & SLOT_FOLIO)) {
-			n = gup_fast_run(slot + done, s, page, nr - done);
-			head = page_head(page);
+		if (unlikely((s & (need | SLOT_FOLIO)) != need)) {
+			unsigned n = (s & need) == need ?
+				gup_fast_folio(m, slot + done, s, nr - done, sticky, pages + done) : 0;
+
+			if (!n)
+				break;
+			done += n;
+			continue;
 		}
-		if (unlikely(!gup_fast_pin(m, slot + done, s, head, n, sticky)))
+		page_mark_pin(page, sticky);
+		if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE)) {
+			gup_fast_undo(m, page, 1);
 			break;
-		for (unsigned i = 0; i < n; i++)
-			pages[done + i] = page + i;
+		}
+		page_mark_pin(page, sticky);
+		if (unlikely(atomic_load(&slot[done]) != s)) {
+			gup_fast_undo(m, page, 1);
+			break;
+		}
+		pages[done++] = page;
 	}
 	return done;
 }
@@ -105,49 +121,18 @@ gup_fast_walk(const struct mm_struct *mm, unsigned long addr, uint64_t seq)
 	/* No table was removed since the last walk to this leaf: it is still there. */
 	if (likely(current.walk_mm == mm && current.walk_tag == tag && current.walk_seq == seq))
 		return current.walk_leaf;
-	for (unsigned level = TABLE_LEVELS - 1; level && t; level--)
-		t = gup_fast_child(t, addr, level);
-	if (t) {
+	/* Unrolled: the loop costs more than the loads. */
+	_Static_assert(TABLE_LEVELS == 4, "three steps down");
+	t = gup_fast_child(t, addr, 3);
+	t = likely(t) ? gup_fast_child(t, addr, 2) : NULL;
+	t = likely(t) ? gup_fast_child(t, addr, 1) : NULL;
+	if (likely(t)) {
 		current.walk_mm = mm;
 		current.walk_tag = tag;
 		current.walk_seq = seq;
 		current.walk_leaf = t;
 	}
 	return t;
-}
-
-/*
- * One page of its own folio: the same steps without loops.  The page, or NULL: try gup_fast().  The case
- * that is asked for most, and a locked add waits for every store before it: spilled registers cost more
- * here than the walk.
- */
-static inline __attribute__((always_inline)) struct page *
-gup_fast_one(struct mm_struct *mm, unsigned long addr, uint64_t need, uint32_t sticky)
-{
-	uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
-	const struct table *t = gup_fast_walk(mm, addr, seq);
-	struct pinfold *m = mm->machine;
-	const slot_t *slot;
-	struct page *page;
-	uint64_t s;
-
-	if (unlikely(!t))
-		return NULL;
-	slot = &t->e[(addr >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
-	s = atomic_load_explicit(slot, memory_order_acquire);
-	if (unlikely((s & (need | SLOT_FOLIO)) != need))
-		return NULL;
-	page = pfn_to_page(m, s >> PAGE_SHIFT);
-	page_mark_pin(page, sticky);
-	if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE))
-		goto undo;
-	page_mark_pin(page, sticky);
-	if (likely(atomic_load(slot) == s &&
-	           atomic_load(&mm->table_seq) == seq))
-		return page;
-undo:
-	gup_fast_undo(m, page, 1);
-	return NULL;
 }
 
 static inline __attribute__((always_inline)) unsigned long

@@ -461,24 +461,23 @@ int journal_begin(struct journal *j, uint64_t pages, uint64_t file_size)
 	return 0;
 }
 
-int journal_add(struct journal *j, const uint64_t *index, const struct iovec *addr, unsigned n)
+void journal_add(struct journal *j, const uint64_t *index, const struct iovec *addr, unsigned n,
+                 struct host_io *io)
 {
 	struct record *r = (struct record *)j->desc;
-	uint64_t off = j->pos + desc_size(j->pages) + j->done * PAGE_SIZE;
-	struct host_io io = {
-		.file = j->file, .iov = addr, .nr = (int)n, .write = true, .off = off,
-		.len = (uint64_t)n * PAGE_SIZE,
-	};
 
 	VM_BUG_ON(j->done + n > j->pages);
+	io->file = j->file;
+	io->write = true;
+	io->off = j->pos + desc_size(j->pages) + j->done * PAGE_SIZE;
+	io->len = (uint64_t)n * PAGE_SIZE;
+	/* On its way before the sums are computed: they belong to the descriptor. */
+	host_ring_submit(j->ring, io, 1);
 	for (unsigned i = 0; i < n; i++) {
 		r->entry[j->done + i].index = index[i];
 		r->entry[j->done + i].sum = XXH3_64bits(addr[i].iov_base, PAGE_SIZE);
 	}
-	host_ring_submit(j->ring, &io, 1);
-	host_ring_wait(j->ring, &io);
 	j->done += n;
-	return io.res < 0 ? (int)io.res : (uint64_t)io.res == io.len ? 0 : -EIO;
 }
 
 /* A record whose end failed may be on disk whole, though nobody was promised it.  Takes it away: true if

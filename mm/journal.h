@@ -62,8 +62,10 @@ void journal_close(struct host_disk *disk, const char *path, struct journal *j, 
 
 /* Room for a record of n pages?  0; -EAGAIN: checkpoint first; -ENOSPC, -EIO, -ENOMEM. */
 int journal_begin(struct journal *j, uint64_t pages, uint64_t file_size);
-/* The next n of them; addr[i] is the content of file page index[i].  0 or -errno. */
-int journal_add(struct journal *j, const uint64_t *index, const struct iovec *addr, unsigned n);
+/* Starts writing the next n of them: addr[i] is the content of file page index[i], io has the same as its
+ * iov.  The caller waits for io, and seals when all are there. */
+void journal_add(struct journal *j, const uint64_t *index, const struct iovec *addr, unsigned n,
+                 struct host_io *io);
 /* Descriptor and flush: the commit point.  On error nothing counts and the next record takes its place;
  * *unsure: after a crash now the record may be found whole all the same. */
 int journal_seal(struct journal *j, bool *unsure);

@@ -13,6 +13,7 @@
 #include "mm/reclaim.h"
 #include "mm/registry.h"
 #include "mm/vmstat.h"
+#include "mm/writeout.h"
 
 #define MIB (1ul << 20)
 #define HUGE (2 * MIB)
@@ -71,7 +72,7 @@ static void machine_free(struct pinfold *m)
 	if (m->pages)
 		host_unmap(m->pages, m->pages_len);
 	if (m->bounce)
-		host_unmap(m->bounce, BATCH_PAGES * PAGE_SIZE);
+		host_unmap(m->bounce, FLIGHTS * BATCH_PAGES * PAGE_SIZE);
 	if (m->pool)
 		host_unmap(m->pool, m->opts.pool);
 	if (m->pool_fd >= 0)
@@ -111,10 +112,11 @@ static int machine_memory(struct pinfold *m)
 		return r;
 	m->pool = host_memfd_map(m->pool_fd, o->pool);
 	m->pages = host_map(m->pages_len);
-	m->bounce = host_map(BATCH_PAGES * PAGE_SIZE);
-	m->batch = host_fail() ? NULL : malloc(writeback_batch_size());
+	m->bounce = host_map(FLIGHTS * BATCH_PAGES * PAGE_SIZE);
+	m->batch = host_fail() ? NULL : malloc(sizeof(*m->batch));
 	if (!m->pool || !m->pages || !m->bounce || !m->batch)
 		return -ENOMEM;
+	batch_init(m->batch, m->bounce);
 	host_collapse(m->pool, o->pool);
 	return page_alloc_init(m, (uint32_t)(o->staging >> PAGE_SHIFT));
 }

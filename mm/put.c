@@ -43,12 +43,72 @@ static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
 	return 0;
 }
 
-PINFOLD_EXPORT int put_user_page(struct page *page)
+/* A release from a page of the thread's machine that was refused or freed the page. */
+static __attribute__((noinline, cold)) int put_end(struct page *page, int fact)
+{
+	if (dec_done(current.machine, page, fact))
+		return -EINVAL;
+	count_pins(PINS_RELEASED, 1);
+	return 0;
+}
+
+static __attribute__((noinline)) int put_slow(struct page *page)
 {
 	int err = 0;
 	struct pinfold *m = machine_of(page, &err);
 
 	return likely(m) ? put_run(m, page_head(page), 1) : err;
+}
+
+/*
+ * A page of [first, end) on whose own record the counts are.  Told by branches and not by page_head(): the locked
+ * instruction's address then waits for nothing.
+ */
+static inline bool plain(const struct page *page, const struct page *first, const struct page *end)
+{
+	return page >= first && page < end &&
+	       !(((uintptr_t)page - (uintptr_t)first) % sizeof(*page)) &&
+	       !page->tail;
+}
+
+/* No stack and no call on the plain way: a locked instruction waits for every store before it. */
+PINFOLD_EXPORT int put_user_page(struct page *page)
+{
+	int fact;
+
+	if (unlikely(!plain(page, current.pages, current.pages_end)))
+		return put_slow(page);
+	fact = page_put_pins(page, 1);
+	if (unlikely(fact))
+		return put_end(page, fact);
+	count_pins(PINS_RELEASED, 1);
+	return 0;
+}
+
+static inline bool flags_are(const struct page *page, uint32_t mask, uint32_t want)
+{
+	return (atomic_load_explicit(&page->flags, memory_order_acquire) & mask) == want;
+}
+
+/* Releases plain pages whose flags & mask are `want`, up to the first that is not or that is refused; how many.
+ * Counts them at once. */
+static inline __attribute__((always_inline)) unsigned long
+put_plain(struct page **pages, unsigned long n, uint32_t mask, uint32_t want)
+{
+	const struct page *first = current.pages, *end = current.pages_end;
+	unsigned long i = 0, freed = 0;
+
+	for (; i < n && likely(plain(pages[i], first, end) && flags_are(pages[i], mask, want)); i++) {
+		int fact = page_put_pins(pages[i], 1);
+
+		if (unlikely(fact)) {
+			if (put_end(pages[i], fact))
+				break; /* the caller meets it again, and its error */
+			freed++; /* counted by put_end() */
+		}
+	}
+	count_pins(PINS_RELEASED, i - freed);
+	return i;
 }
 
 /* How many entries from pages[0] on are pages of the same folio: one, mostly. */
@@ -70,10 +130,14 @@ PINFOLD_EXPORT int put_user_pages(struct page **pages, unsigned long npages)
 
 	for (unsigned long i = 0, k; i < npages; i += k) {
 		int err = 0;
-		struct pinfold *m = machine_of(pages[i], &err);
+		struct pinfold *m;
 
+		k = put_plain(pages + i, npages - i, PG_head, 0);
+		if (likely(k))
+			continue;
 		k = 1;
-		if (likely(m)) {
+		m = machine_of(pages[i], &err);
+		if (m) {
 			k = same_folio(pages + i, npages - i);
 			err = put_run(m, page_head(pages[i]), k);
 		}
@@ -112,7 +176,13 @@ static int put_all_dirty(struct page **pages, unsigned long npages, bool lock)
 	int first = 0;
 
 	for (unsigned long i = 0; i < npages; i++) {
-		int err = put_dirty(pages[i], lock);
+		int err;
+
+		/* What a write pin holds is dirty already, mostly. */
+		i += put_plain(pages + i, npages - i, PG_head | PG_dirty, PG_dirty);
+		if (i == npages)
+			break;
+		err = put_dirty(pages[i], lock);
 
 		if (err && !first)
 			first = err;

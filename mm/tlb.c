@@ -82,3 +82,9 @@ int tlb_install(const struct vm_area_struct *vma, unsigned long addr, size_t len
 	count_event(vma->mm->machine, WINDOW_INSTALLS, 1);
 	return host_window_install(vma_uffd(vma), addr, len, writable);
 }
+
+int tlb_unprotect(const struct vm_area_struct *vma, unsigned long addr)
+{
+	count_event(vma->mm->machine, WINDOW_INSTALLS, 1);
+	return host_window_protect(vma_uffd(vma), addr, PAGE_SIZE, false);
+}

@@ -49,4 +49,7 @@ int vma_uffd(const struct vm_area_struct *vma);
 /* install: the leaf lock is held and the slot read.  0 or -errno.  [sig] */
 int tlb_install(const struct vm_area_struct *vma, unsigned long addr, size_t len, bool writable);
 
+/* Lets stores through a translation that is there; does nothing if it is not.  Likewise.  [sig] */
+int tlb_unprotect(const struct vm_area_struct *vma, unsigned long addr);
+
 #endif

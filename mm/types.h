@@ -281,7 +281,7 @@ struct pinfold {
 	_Atomic uint64_t pin_stat[NR_PIN_STATS];
 };
 
-/* A bounced copy of a batch: 1 MiB. */
+/* Pages of one flight to the disk: 1 MiB. */
 #define BATCH_PAGES 256u
 
 static inline struct page *pfn_to_page(const struct pinfold *m, uint64_t pfn)

@@ -7,196 +7,7 @@
 
 #include "mm/debug.h"
 #include "mm/vmstat.h"
-
-/* ---- commit ---------------------------------------------------------------------------------- */
-
-struct batch {
-	struct address_space *mapping;
-	unsigned mark;    /* MARK_CUT, or MARK_HOME for a checkpoint */
-	uint64_t size;    /* of the file, for its last page */
-	uint64_t cursor;  /* next file page to look at */
-	uint64_t k;       /* pages before this batch */
-	unsigned n;
-	struct page *page[BATCH_PAGES];
-	uint64_t index[BATCH_PAGES];
-	struct iovec iov[BATCH_PAGES];
-	struct host_io io[BATCH_PAGES];
-	struct pinfold_report *report;
-	int error; /* the first */
-};
-
-static void start_batch(struct batch *b, unsigned mark)
-{
-	b->mark = mark;
-	b->cursor = b->k = 0;
-	b->n = 0;
-	b->error = 0;
-}
-
-/* The next pages with the mark.  They cannot go away: neither kind is evicted, and no file closed. */
-static bool next_batch(struct batch *b)
-{
-	struct page *p;
-
-	b->k += b->n;
-	b->n = 0;
-	host_lock(&b->mapping->pages_lock);
-	while (b->n < BATCH_PAGES &&
-	       (p = sparse_next(&b->mapping->pages, &b->cursor, UINT64_MAX, (int)b->mark))) {
-		b->page[b->n] = p;
-		b->index[b->n++] = b->cursor++;
-	}
-	host_unlock(&b->mapping->pages_lock);
-	return b->n;
-}
-
-static char *bounce_of(struct batch *b, unsigned i)
-{
-	return b->mapping->machine->bounce + i * PAGE_SIZE;
-}
-
-/* A copy that was made by a storing thread, or that is kept for the home write; NULL: none. */
-static void *kept_copy(struct batch *b, unsigned i)
-{
-	struct page *p = b->page[i];
-
-	if (b->mapping->copies)
-		return b->mapping->copies + (b->k + i) * PAGE_SIZE;
-	return p->claim ? p->claim->addr : NULL;
-}
-
-/*
- * Claims page i of the batch: its content for the cut is in iov[i] afterwards.  Up to half of the
- * staging frames keep their copy until it is home; the others, and all of the second half, are the
- * storing threads' who must not wait.
- */
-static void claim_page(struct batch *b, unsigned i)
-{
-	struct pinfold *m = b->mapping->machine;
-	struct page *p = b->page[i];
-	void *copy;
-
-	page_lock(m, p);
-	if (!has_flag(p, PG_claimed)) {
-		struct page *frame = NULL;
-
-		if (atomic_load(&m->nr_staging) > m->staging_total / 2)
-			frame = staging_get(m);
-		p->claim = frame;
-		memcpy(frame ? frame->addr : bounce_of(b, i), p->addr, PAGE_SIZE);
-		set_flag(p, PG_claimed);
-		count_event(m, CLAIMS_COMMITTER, 1);
-		page_clear_sticky(p);
-	}
-	copy = kept_copy(b, i);
-	page_unlock(p);
-	b->iov[i] = (struct iovec){ copy ? copy : bounce_of(b, i), PAGE_SIZE };
-}
-
-static void claim_batch(struct batch *b)
-{
-	for (unsigned i = 0; i < b->n; i++)
-		claim_page(b, i);
-	cut_event(b->mapping);
-}
-
-/*
- * A page's committed content, for the home write: the committer's or a writer's copy if it was kept; the
- * frame itself if nobody made it writable since (a copy of it, so that nobody waits for the write); else
- * what the journal has.
- */
-static int fetch_page(struct batch *b, unsigned i)
-{
-	struct page *p = b->page[i];
-	uint32_t newer = b->mark == MARK_HOME ? PG_dirty | PG_cut : PG_dirty;
-	void *copy = b->mark == MARK_HOME ? NULL : kept_copy(b, i);
-	int r = 0;
-
-	if (!copy) {
-		copy = bounce_of(b, i);
-		page_lock(b->mapping->machine, p);
-		if (!has_flag(p, newer)) {
-			memcpy(copy, p->addr, PAGE_SIZE);
-			page_unlock(p);
-		} else {
-			page_unlock(p);
-			r = journal_read_block(b->mapping->journal, p->jblock, copy);
-		}
-	}
-	b->iov[i] = (struct iovec){ copy, PAGE_SIZE };
-	return r;
-}
-
-static void note_failure(struct batch *b, uint64_t off, uint64_t len, int err)
-{
-	struct pinfold_report *r = b->report;
-
-	if (!b->error)
-		b->error = err;
-	if (r->nr_failed < sizeof(r->failed) / sizeof(r->failed[0]))
-		r->failed[r->nr_failed] = (struct pinfold_range){ off, len, err };
-	r->nr_failed++;
-}
-
-/* Writes iov[] to the file, a request per run of following pages. */
-static void write_home(struct batch *b)
-{
-	struct address_space *mapping = b->mapping;
-	uint64_t size = b->size;
-	int n = 0;
-
-	for (unsigned i = 0, j; i < b->n; i = j) {
-		uint64_t off = b->index[i] * PAGE_SIZE, len;
-
-		for (j = i + 1; j < b->n && b->index[j] == b->index[i] + (j - i); j++)
-			;
-		len = (uint64_t)(j - i) * PAGE_SIZE;
-		if (off + len > size) { /* the last page in part */
-			b->iov[j - 1].iov_len -= off + len - size;
-			len = size - off;
-		}
-		b->io[n++] = (struct host_io){
-			.iov = &b->iov[i], .nr = (int)(j - i), .write = true, .off = off, .len = len,
-		};
-	}
-	mapping->ops->submit(mapping, b->io, n);
-	for (int i = 0; i < n; i++) {
-		struct host_io *io = &b->io[i];
-
-		host_ring_wait(mapping->machine->ring, io);
-		if (io->res != (int64_t)io->len)
-			note_failure(b, io->off, io->len, io->res < 0 ? (int)io->res : -EIO);
-		else
-			b->report->home_bytes += io->len;
-	}
-}
-
-/* The batch is committed: out of the cut.  unflushed: its pages wait for a checkpoint. */
-static void finish_batch(struct batch *b, bool unflushed)
-{
-	struct address_space *mapping = b->mapping;
-
-	VM_BUG_ON(b->mark != MARK_CUT);
-
-	host_lock(&mapping->pages_lock);
-	for (unsigned i = 0; i < b->n; i++) {
-		struct page *p = b->page[i];
-
-		sparse_unmark(&mapping->pages, b->index[i], MARK_CUT);
-		/* Before it leaves the cut: a page that looked clean for a moment would be evicted. */
-		if (unflushed && !has_flag(p, PG_home)) {
-			set_flag(p, PG_home);
-			sparse_mark(&mapping->pages, b->index[i], MARK_HOME);
-			mapping->home_pages++;
-		}
-		cut_drop_claim(mapping->machine, p);
-		clear_flag(p, PG_cut | PG_claimed);
-		cut_cleaned(mapping->machine, p);
-	}
-	host_unlock(&mapping->pages_lock);
-	cut_unreserve(mapping->machine, b->n);
-	cut_event(mapping);
-}
+#include "mm/writeout.h"
 
 static int flush(struct address_space *mapping, struct pinfold_report *report)
 {
@@ -218,27 +29,27 @@ static int grow_home(struct address_space *mapping)
 	return r;
 }
 
-/* Writes what has mark to the file.  What fails is noted in b->error and the report. */
+/* Writes what has mark to the file; what had MARK_CUT is out of the cut then.  What fails is noted in
+ * b->error and the report. */
 static void write_marked(struct batch *b, unsigned mark)
 {
-	start_batch(b, mark);
-	b->size = b->mapping->committed_size;
-	b->error = grow_home(b->mapping);
-	if (b->error)
-		note_failure(b, 0, b->size, b->error);
-	while (next_batch(b)) {
-		for (unsigned i = 0; i < b->n; i++) {
-			int r = fetch_page(b, i);
+	struct flight *f;
+	int r;
 
-			if (r)
-				note_failure(b, b->index[i] * PAGE_SIZE, PAGE_SIZE, r);
-		}
+	batch_start(b, mark);
+	b->finish = mark == MARK_CUT;
+	b->home = true;
+	b->size = b->mapping->committed_size;
+	r = grow_home(b->mapping);
+	if (r)
+		note_failure(b, 0, b->size, r);
+	while ((f = batch_next(b))) {
+		fetch_flight(b, f);
 		/* Behind a failure nothing more is written: the journal has all of it. */
 		if (!b->error)
-			write_home(b);
-		if (mark == MARK_CUT)
-			finish_batch(b, true);
+			flight_to_home(b, f);
 	}
+	batch_settle(b);
 }
 
 static void clear_home_marks(struct address_space *mapping)
@@ -297,6 +108,7 @@ static int commit_to_journal(struct batch *b)
 	struct address_space *mapping = b->mapping;
 	struct journal *j = mapping->journal;
 	struct pinfold_report *report = b->report;
+	struct flight *f;
 	bool unsure;
 	int r = journal_begin(j, mapping->cut_pages, mapping->cut_size);
 
@@ -305,16 +117,18 @@ static int commit_to_journal(struct batch *b)
 		if (!r)
 			r = journal_begin(j, mapping->cut_pages, mapping->cut_size);
 	}
-	start_batch(b, MARK_CUT);
-	while (!r && next_batch(b)) {
-		claim_batch(b);
-		r = journal_add(j, b->index, b->iov, b->n);
-		if (r)
-			note_failure(b, b->index[0] * PAGE_SIZE, b->n * PAGE_SIZE, r);
-		report->journal_bytes += (uint64_t)b->n * PAGE_SIZE;
-	}
 	if (r)
 		return r;
+	batch_start(b, MARK_CUT);
+	while (!b->error && (f = batch_next(b))) {
+		claim_flight(b, f);
+		flight_to_journal(b, f);
+	}
+	/* Before the descriptor: with a page that failed, and an earlier try's at the same place, a commit
+	 * that was refused would be there all the same [M commit_crash_test]. */
+	batch_settle(b);
+	if (b->error)
+		return b->error;
 	r = journal_seal(j, &unsure);
 	report->flushes++;
 	report->journal_bytes += j->desc_len;
@@ -328,10 +142,23 @@ static int commit_to_journal(struct batch *b)
 /* Behind the commit point: where each page's copy is, should it be wanted from the journal. */
 static void note_blocks(struct batch *b)
 {
-	start_batch(b, MARK_CUT);
-	while (next_batch(b))
-		for (unsigned i = 0; i < b->n; i++)
-			b->page[i]->jblock = journal_block_of(b->mapping->journal, b->k + i);
+	struct flight *f;
+
+	batch_start(b, MARK_CUT);
+	while ((f = batch_next(b)))
+		for (unsigned i = 0; i < f->n; i++)
+			f->page[i]->jblock = journal_block_of(b->mapping->journal, f->k + i);
+	batch_settle(b);
+}
+
+static void leave_cut(struct batch *b, bool unflushed)
+{
+	struct flight *f;
+
+	batch_start(b, MARK_CUT);
+	while ((f = batch_next(b)))
+		finish_flight(b, f, unflushed);
+	batch_settle(b);
 }
 
 /* Brings the cut home, or leaves that to a checkpoint.  What fails is told by a flag. */
@@ -347,9 +174,7 @@ static void bring_home(struct batch *b)
 		if (b->error)
 			mapping->home_failed = true;
 	} else {
-		start_batch(b, MARK_CUT);
-		while (next_batch(b))
-			finish_batch(b, true);
+		leave_cut(b, true);
 		/* Before they stand in the way of who needs frames. */
 		if (mapping->home_pages <= m->nr_frames / 4 || checkpoint(mapping, b->report))
 			b->error = -EAGAIN;
@@ -363,24 +188,25 @@ static int commit_in_place(struct batch *b)
 {
 	struct address_space *mapping = b->mapping;
 	uint64_t was = mapping->committed_size;
+	struct flight *f;
 
 	mapping->committed_size = mapping->cut_size;
-	start_batch(b, MARK_CUT);
+	batch_start(b, MARK_CUT);
+	b->home = true;
 	b->size = mapping->cut_size;
 	b->error = grow_home(mapping);
-	while (!b->error && next_batch(b)) {
-		claim_batch(b);
-		write_home(b);
+	while (!b->error && (f = batch_next(b))) {
+		claim_flight(b, f);
+		flight_to_home(b, f);
 	}
+	batch_settle(b);
 	if (!b->error)
 		b->error = flush(mapping, b->report);
 	if (b->error) {
 		mapping->committed_size = was;
 		return b->error;
 	}
-	start_batch(b, MARK_CUT);
-	while (next_batch(b))
-		finish_batch(b, false);
+	leave_cut(b, false);
 	return 0;
 }
 
@@ -451,11 +277,6 @@ int writeback_commit(struct address_space *mapping, int64_t cut, struct pinfold_
 	host_unlock(&m->commit_lock);
 	report_out(report, &rep);
 	return r;
-}
-
-size_t writeback_batch_size(void)
-{
-	return sizeof(struct batch);
 }
 
 int writeback_checkpoint(struct address_space *mapping)

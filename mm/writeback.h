@@ -15,9 +15,6 @@
 int writeback_commit(struct address_space *mapping, int64_t cut, struct pinfold_report *report);
 int writeback_checkpoint(struct address_space *mapping);
 
-/* Bytes of a machine's batch (struct batch is private). */
-size_t writeback_batch_size(void);
-
 /* For reclaim: if pages of some file are committed but not flushed, flushes one such file: DONE, they
  * are clean now.  Never waits for a commit in progress: BUSY, that one may make pages clean. */
 enum relief { RELIEF_NOTHING, RELIEF_BUSY, RELIEF_DONE };

@@ -147,8 +147,8 @@ static int make(struct cgroup *g, const char *parent)
 }
 
 /*
- * In a bare chroot no hierarchy is mounted.  In a mount namespace of our own we may mount one: it goes
- * away with the process.
+ * In a bare chroot no hierarchy is mounted.  In a mount namespace of our own we may mount one: it
+ * goes away with the process.
  */
 static void mount_any(void)
 {

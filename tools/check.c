@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check.c - pinfold check FILE: what a file's journal holds; with --repair, brings the file up to date.
+ * check.c - pinfold check FILE: what a file's journal holds; with --repair, brings the file up to
+ * date.
  */
 #include "stat.h"
 #include "tools.h"
@@ -39,8 +40,8 @@ static int print_state(const char *path, const struct pinfold_journal_info *j)
 		return 1;
 	printf("  to replay    %" PRIu64 " commits, %" PRIu64 " pages, %s\n", j->commits, j->pages,
 	       text_bytes(text, sizeof(text), (double)j->bytes));
-	printf("  file size    %" PRIu64 " bytes%s\n", j->file_size,
-	       j->commits ? " after the replay" : "");
+	if (j->commits)
+		printf("  file size    %" PRIu64 " bytes after the replay\n", j->file_size);
 	printf("  behind them  %s\n",
 	       j->torn ? "a commit that is not whole: discarded at open" : "nothing");
 	return j->commits || j->torn;
@@ -96,6 +97,8 @@ int cmd_check(int argc, char **argv)
 		return usage_error("check wants one file");
 	if (look(argv[optind], &dirty))
 		return 1;
+	if (fix && !dirty)
+		printf("nothing to repair\n");
 	if (!fix || !dirty)
 		return dirty;
 	if (repair(argv[optind]))

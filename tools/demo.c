@@ -88,8 +88,9 @@ static const char *set_option(struct demo_options *o, int opt)
 		return NULL;
 	case 'n':
 		o->seconds = strtod(optarg, &end);
-		return *end || !(o->seconds >= 0.1 && o->seconds <= 3600) ? "--seconds: 0.1 to 3600" :
-		                                                            NULL;
+		if (*end || !(o->seconds >= 0.1 && o->seconds <= 3600))
+			return "--seconds: 0.1 to 3600";
+		return NULL;
 	case 'r':
 		return parse(optarg, 0, UINT64_MAX, &o->seed) ? NULL : "--seed: a whole number";
 	}
@@ -128,8 +129,8 @@ static bool look_at_place(const struct demo_options *o)
 	printf("Files: in %s, on %s, %s free; removed at the end\n", room_dir(),
 	       fs_name((long)fs.f_type), text_bytes(a, sizeof(a), (double)free));
 	if (fs.f_type == TMPFS)
-		printf("WARNING: tmpfs is memory.  Nothing reaches a disk here: the figures say nothing "
-		       "about commits.\n");
+		printf("WARNING: tmpfs is memory.  Nothing reaches a disk here: the figures say "
+		       "nothing about commits.\n");
 	if (free >= need)
 		return true;
 	fprintf(stderr, "pinfold: %s free, %s needed; use --dir or a smaller --size\n", a,
@@ -143,8 +144,9 @@ static void introduce(const struct demo_options *o)
 	struct utsname u;
 
 	uname(&u);
-	printf("Store: %s of %zu-byte records, chosen by a Zipf law; a transfer takes from one and gives "
-	       "to another,\nso the sum never changes.  Seed %" PRIu64 ", %ld CPUs, Linux %s\n",
+	printf("Store: %s of %zu-byte records, chosen by a Zipf law; a transfer takes from one and "
+	       "gives to another,\nso the sum never changes.  "
+	       "Seed %" PRIu64 ", %ld CPUs, Linux %s\n",
 	       text_bytes(size, sizeof(size), (double)o->size), sizeof(struct record), o->seed,
 	       sysconf(_SC_NPROCESSORS_ONLN), u.release);
 }
@@ -169,7 +171,7 @@ static int broken(const struct findings *f)
 		if (crash[i]->verdict[VERDICT_RIGHT] != crash[i]->done)
 			n += printf("BROKEN: pinfold after a crash: %s\n", crash[i]->note) > 0;
 		else if (crash[i]->note[0])
-			n += printf("BROKEN: pinfold's crashes stopped early: %s\n", crash[i]->note) > 0;
+			n += printf("BROKEN: pinfold's crashes ended: %s\n", crash[i]->note) > 0;
 	if (f->pins.failed[0])
 		n += printf("BROKEN: pins: %s\n", f->pins.failed) > 0;
 	if (f->pins.wrong)
@@ -181,21 +183,25 @@ static int broken(const struct findings *f)
 
 static void print_crashes(const struct findings *f)
 {
-	printf("\nCrashes: a 64 MiB file; what it holds afterwards, judged by the commits begun and "
-	       "finished\n\n");
+	printf("\nCrashes: a 64 MiB file; what it holds afterwards, judged by the commits "
+	       "begun and finished\n\n");
 	demo_crash_print("SIGKILL", f->kills);
 	demo_crash_print("power cut", f->cuts);
-	printf("\nright: the state of a commit between finished and begun.  LOST: of an older one.\n"
+	printf("\nright: the state of a commit between finished and begun.  LOST: of an older "
+	       "one.\n"
 	       "UNCOMMITTED: holds a later transfer.  TORN: no commit's state.\n"
-	       "A power cut is EXT4_IOC_SHUTDOWN of an ext4 in a file: what was written to that file "
-	       "stays, so a\nmissing flush is not found here, but by the tests that replay recorded "
+	       "A power cut is EXT4_IOC_SHUTDOWN of an ext4 in a file: what was written to that "
+	       "file "
+	       "stays, so a\nmissing flush is not found here, but by the tests that replay "
+	       "recorded "
 	       "writes (make check).\n\n");
 }
 
 static void print_words(const struct findings *f)
 {
-	printf("\nWhat this shows.  mmap keeps what MAP_SHARED promises, and no more: stores reach the "
-	       "file, at some\ntime, in some order; msync() says when they have.  That is no commit.  "
+	printf("\nWhat this shows.  mmap keeps what MAP_SHARED promises, and no more: stores reach "
+	       "the file, at some\ntime, in some order; msync() says when they have.  That is no "
+	       "commit.  "
 	       "So engines add a log, or copy\nbefore they write as LMDB does; pinfold keeps the "
 	       "pointers of mmap and writes only what you commit.\n\n");
 	demo_speed_words(f->columns);
@@ -244,11 +250,16 @@ static int demo(const struct demo_options *o)
 int cmd_demo(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "dir", required_argument, NULL, 'd' },     { "size", required_argument, NULL, 's' },
-		{ "memory", required_argument, NULL, 'm' },  { "threads", required_argument, NULL, 't' },
-		{ "kills", required_argument, NULL, 'k' },   { "cuts", required_argument, NULL, 'c' },
-		{ "seconds", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 'r' },
-		{ "example", no_argument, NULL, 'e' },       { 0 }
+		{ "dir", required_argument, NULL, 'd' },
+		{ "size", required_argument, NULL, 's' },
+		{ "memory", required_argument, NULL, 'm' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "kills", required_argument, NULL, 'k' },
+		{ "cuts", required_argument, NULL, 'c' },
+		{ "seconds", required_argument, NULL, 'n' },
+		{ "seed", required_argument, NULL, 'r' },
+		{ "example", no_argument, NULL, 'e' },
+		{ 0 },
 	};
 	struct demo_options o = { .dir = ".",
 		                  .size = 1ull << 30,

@@ -2,9 +2,10 @@
 /*
  * demo_crash.c - kills and power cuts, each followed by a look at the file.
  *
- * A writer runs the demo's transfers until it is struck.  Then a fresh process opens the store as its
- * owner would after a crash, and what it reads is judged against the commits begun and finished, which
- * the writer counted in shared memory.  After a right verdict the next writer goes on from there.
+ * A writer runs the demo's transfers until it is struck.  Then a fresh process opens the store as
+ * its owner would after a crash, and what it reads is judged against the commits begun and
+ * finished, which the writer counted in shared memory.  After a right verdict the next writer goes
+ * on from there.
  */
 #include "demo.h"
 #include "model.h"

@@ -7,7 +7,7 @@
 
 const char demo_example[] =
 	"/* SPDX-License-Identifier: MIT */\n"
-	"/* first.c - counts its own runs in a mapped file.  cc first.c $(pkg-config --cflags --libs pinfold) */\n"
+	"/* first.c - counts its runs in a mapped file.  cc first.c $(pkg-config --cflags --libs pinfold) */\n"
 	"#include <pinfold/pinfold.h>\n"
 	"#include <stdio.h>\n"
 	"#include <string.h>\n"
@@ -29,7 +29,8 @@ const char demo_example[] =
 	"\tCHECK(pinfold_open(machine, argc > 1 ? argv[1] : \"first.dat\", &how, &file));\n"
 	"\tCHECK(vfs_truncate(file, 1 << 20));\n"
 	"\tCHECK(pinfold_mm_create(machine, PINFOLD_WINDOW_DIRECT, &mm));\n"
-	"\tCHECK(vm_mmap(mm, 0, 1 << 20, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE, PINFOLD_MAP_SHARED, file, 0));\n"
+	"\tCHECK(vm_mmap(mm, 0, 1 << 20, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,\n"
+	"\t              PINFOLD_MAP_SHARED, file, 0));\n"
 	"\n"
 	"\tlong *runs = (long *)rc; /* an ordinary pointer */\n"
 	"\tCHECK(pinfold_write_begin(file, sizeof(*runs)));\n"

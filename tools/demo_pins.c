@@ -2,10 +2,11 @@
 /*
  * demo_pins.c - a device writes into pinned pages of a mapped file while commits run.
  *
- * The device thread pins pages of the window for writing and lets io_uring read blocks of another file
- * into them; several reads are in flight, so pins are held while others come and go.  Meanwhile one
- * thread commits and one reads all over the file, which is larger than the machine's memory.  At the
- * end every page of the closed file must hold the block that was read into it last.
+ * The device thread pins pages of the window for writing and lets io_uring read blocks of another
+ * file into them; several reads are in flight, so pins are held while others come and go.
+ * Meanwhile one thread commits and one reads all over the file, which is larger than the machine's
+ * memory.  At the end every page of the closed file must hold the block that was read into it
+ * last.
  */
 #include "demo.h"
 
@@ -379,8 +380,8 @@ void demo_pins(const struct demo_options *o, struct pins_result *r)
 
 void demo_pins_print(const struct pins_result *r)
 {
-	printf("Pins: io_uring reads %s into pages pinned with FOLL_WRITE, while commits and eviction "
-	       "run; %.1f s\n\n",
+	printf("Pins: io_uring reads %s into pages pinned with FOLL_WRITE, while commits and "
+	       "eviction run; %.1f s\n\n",
 	       r->direct ? "past the page cache (O_DIRECT)" : "through the page cache", r->seconds);
 	if (r->failed[0])
 		printf("  failed: %s\n", r->failed);

@@ -22,12 +22,13 @@ struct job {
 };
 
 /*
- * pinfold's limit is for the whole process, so its page memory is a part of it.  The rest is for the
- * program, for records of pages, and for page tables: the kernel's of two views, the library's one.
+ * pinfold's limit is for the whole process, so its page memory is a part of it.  The rest is for
+ * the program, for records of pages, and for page tables: the kernel's of two views, the library's
+ * one.
  */
 static uint64_t engine_memory(const struct column *c, const struct demo_options *o)
 {
-	uint64_t rest = (8u << 20) + o->memory / 32 + o->size / 96;
+	uint64_t rest = (14u << 20) + o->memory / 32 + o->size / 96;
 
 	if (c->engine != &engine_pinfold)
 		return 0;
@@ -109,8 +110,8 @@ static void check_sum(struct job *j, uint64_t moves)
 		snprintf(c->failed, sizeof(c->failed),
 		         "WRONG: sum %" PRId64 " instead of %" PRId64 ", %" PRIu64
 		         " moves instead of %" PRIu64 ", %" PRIu64 " strange records",
-		         sum.balance, (int64_t)j->store.records * STORE_START_BALANCE, sum.moves, moves,
-		         sum.strange);
+		         sum.balance, (int64_t)j->store.records * STORE_START_BALANCE, sum.moves,
+		         moves, sum.strange);
 }
 
 static void run_column(struct job *j, uint64_t *moves)
@@ -143,8 +144,8 @@ static void run_column(struct job *j, uint64_t *moves)
 }
 
 /*
- * The flat file is written once and used by all columns that keep it flat: transfers keep the sum, from
- * whatever state they go on.  LMDB has a file of its own.
+ * The flat file is written once and used by all columns that keep it flat: transfers keep the sum,
+ * from whatever state they go on.  LMDB has a file of its own.
  */
 void demo_speed(const struct demo_options *o, struct column *columns)
 {

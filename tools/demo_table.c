@@ -217,11 +217,16 @@ void demo_speed_print(const struct demo_options *o, const struct column *columns
 			       c->failed[0] || c->skipped[0] ? "" : c->unlimited);
 		counted = counted && (c->peak_cgroup || c->skipped[0]);
 	}
-	printf("Threads meet, freeze and go on; a further thread waits for the commit.  mmap cannot "
-	       "freeze: its\ncut is not fixed.  LMDB has one writer: the further thread applies the "
-	       "transfers and commits.\nColumns with a limit start with a cold cache and %g s of warm-up.\nBytes: write_bytes of /proc/self/io.  Flushes: fsync, "
-	       "fdatasync, msync and O_DSYNC writes counted\non their way to the kernel; pinfold's "
-	       "as its commit reports them.  Memory: %s.\n",
+	printf("Threads meet, freeze and go on; a further thread waits for the commit.  mmap "
+	       "cannot freeze: its\ncut is not fixed.  LMDB has one writer: the further thread "
+	       "applies "
+	       "the "
+	       "transfers and commits.\nColumns with a limit start with a cold cache and %g s of "
+	       "warm-up.  Bytes: write_bytes of /proc/self/io.\nFlushes: fsync, fdatasync, msync "
+	       "and "
+	       "O_DSYNC writes counted on their way to the kernel; pinfold's as\nits commit "
+	       "reports "
+	       "them.  Memory: %s.\n",
 	       0.6 * o->seconds,
 	       counted ? "of the cgroup, page cache included" :
 	                 "of the cgroup where there is one, else resident");
@@ -237,8 +242,8 @@ static void words_against(const struct column *p, const struct column *c)
 		double a[3], b[3], factor;
 		size_t at = strlen(list);
 
-		if (!row_words[i] || !three(&rows[i], p, a) || !three(&rows[i], c, b) || a[1] <= 0 ||
-		    b[1] <= 0)
+		if (!row_words[i] || !three(&rows[i], p, a) || !three(&rows[i], c, b) ||
+		    a[1] <= 0 || b[1] <= 0)
 			continue;
 		compared++;
 		factor = rows[i].high ? b[1] / a[1] : a[1] / b[1];

@@ -39,7 +39,8 @@ static void print_uffd(const struct pinfold_probe *p)
 		line("userfaultfd", "ok", "%s", how[p->uffd_how]);
 	else
 		line("userfaultfd", "missing",
-		     "(%s) no direct windows; fix: setfacl -m u:$USER:rw /dev/userfaultfd, or sysctl "
+		     "(%s) no direct windows; fix: setfacl -m u:$USER:rw /dev/userfaultfd, or "
+		     "sysctl "
 		     "vm.unprivileged_userfaultfd=1, or seccomp (Docker: --security-opt "
 		     "seccomp=unconfined)",
 		     strerror(-p->userfaultfd));
@@ -51,14 +52,16 @@ static void print_optional(const struct pinfold_probe *p)
 		line("io_uring", "ok", "several reads and writes at a time");
 	else
 		line("io_uring", "missing",
-		     "(%s) the calling thread does its I/O; fix: sysctl kernel.io_uring_disabled=0, or "
+		     "(%s) the calling thread does its I/O; fix: sysctl "
+		     "kernel.io_uring_disabled=0, or "
 		     "seccomp",
 		     strerror(-p->uring));
 	if (p->pagemap_scan == 0)
 		line("PAGEMAP_SCAN", "ok", "for PINFOLD_FILE_ASYNC_WP");
 	else
 		line("PAGEMAP_SCAN", "missing",
-		     "(%s) no PINFOLD_FILE_ASYNC_WP; fix: Linux 6.7 or later", strerror(-p->pagemap_scan));
+		     "(%s) no PINFOLD_FILE_ASYNC_WP; fix: Linux 6.7 or later",
+		     strerror(-p->pagemap_scan));
 }
 
 static void print_limits(const struct pinfold_probe *p)
@@ -107,7 +110,8 @@ int doctor_print(void)
 	if (p.memfd == 0)
 		line("memfd", "ok", "page memory");
 	else
-		line("memfd", "missing", "(%s) nothing works without; fix: Linux 3.17 or later, seccomp",
+		line("memfd", "missing",
+		     "(%s) nothing works without; fix: Linux 3.17 or later, seccomp",
 		     strerror(-p.memfd));
 	print_uffd(&p);
 	print_optional(&p);

@@ -2,8 +2,8 @@
 /*
  * engine_mmap.c - the store on a plain shared mapping, made durable with msync().
  *
- * There is no freeze: what a commit holds is not fixed, because the kernel may write any page at any
- * time and threads go on storing while msync() runs.  That is what MAP_SHARED promises.
+ * There is no freeze: what a commit holds is not fixed, because the kernel may write any page at
+ * any time and threads go on storing while msync() runs.  That is what MAP_SHARED promises.
  */
 #include "store.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_pinfold.c - the store in a direct window: plain pointers, one write section for a transfer,
- * freeze when the threads have met, commit_wait while they go on.
+ * engine_pinfold.c - the store in a direct window: plain pointers, one write section for a
+ * transfer, freeze when the threads have met, commit_wait while they go on.
  */
 #include "store.h"
 
@@ -51,13 +51,14 @@ static int pinfold_store_close(struct store *s)
 static int own_open(struct store *s, struct own *o)
 {
 	/*
-	 * All pages are direct ones: of the pool only the copies of a cut are used, about one page for
-	 * each record of 1,000 transfers.
+	 * All pages are direct ones: of the pool only the copies of a cut are used, about one page
+	 * for each record of 1,000 transfers.
 	 */
+	bool small = s->memory < (64u << 20);
 	struct pinfold_options opts = { .size = sizeof(opts),
 		                        .memory = s->memory,
-		                        .pool = s->memory < (64u << 20) ? 0 : POOL,
-		                        .staging = s->memory < (64u << 20) ? 0 : POOL - (4u << 20) };
+		                        .pool = small ? 0 : POOL,
+		                        .staging = small ? 0 : POOL - (4u << 20) };
 	/* After a crash the dead process's I/O keeps the lock for a moment. */
 	struct pinfold_file_options fopts = { .size = sizeof(fopts),
 		                              .flags = PINFOLD_FILE_DIRECT,
@@ -73,8 +74,8 @@ static int own_open(struct store *s, struct own *o)
 	rc = pinfold_mm_create(o->machine, PINFOLD_WINDOW_DIRECT, &o->mm);
 	if (rc < 0)
 		return store_fail(s, rc, "pinfold_mm_create");
-	addr = vm_mmap(o->mm, 0, s->size, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE, PINFOLD_MAP_SHARED,
-	               o->file, 0);
+	addr = vm_mmap(o->mm, 0, s->size, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,
+	               PINFOLD_MAP_SHARED, o->file, 0);
 	if (addr < 0)
 		return store_fail(s, (int)addr, "vm_mmap");
 	s->base = (char *)addr;

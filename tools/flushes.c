@@ -2,8 +2,8 @@
 /*
  * flushes.c - stands between LMDB and libc, so that what LMDB flushes is counted and not believed.
  *
- * The program's own definitions of these functions are found before libc's, by shared libraries too.
- * What goes through io_uring is not seen here: pinfold reports its flushes itself.
+ * The program's own definitions of these functions are found before libc's, by shared libraries
+ * too. What goes through io_uring is not seen here: pinfold reports its flushes itself.
  */
 #include "flushes.h"
 

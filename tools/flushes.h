@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* fsync, fdatasync, msync, and writes through a descriptor with O_SYNC or O_DSYNC, since the start. */
+/* fsync, fdatasync, msync, and writes through a descriptor with O_SYNC or O_DSYNC, so far. */
 uint64_t flushes_counted(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.h - the state that the store must have, computed again from the seed, and what a found state
- * is by that.
+ * model.h - the state that the store must have, computed again from the seed, and what a found
+ * state is by that.
  */
 #ifndef TOOLS_MODEL_H
 #define TOOLS_MODEL_H
@@ -25,8 +25,8 @@ void model_reset(struct model *m);
 /* Reads all records of an open store as found.  0 or -errno; -EBADMSG: a record is not itself. */
 int model_load(struct model *m, struct store *s);
 /*
- * What was found, when `finished` commits were done and `begun` begun.  RIGHT leaves the model at the
- * commit that was found, so that a run can go on from there; all else resets it.
+ * What was found, when `finished` commits were done and `begun` begun.  RIGHT leaves the model at
+ * the commit that was found, so that a run can go on from there; all else resets it.
  */
 enum verdict model_judge(struct model *m, uint64_t finished, uint64_t begun);
 

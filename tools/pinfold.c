@@ -13,7 +13,8 @@
 static const char usage[] =
 	"usage: pinfold COMMAND\n"
 	"\n"
-	"  doctor                 what this system offers to pinfold, and how to get what is missing\n"
+	"  doctor                 what this system offers to pinfold, and how to get what is "
+	"missing\n"
 	"  demo [OPTIONS]         one store on mmap, LMDB and pinfold: speed, crashes, pins\n"
 	"      --dir D            folder for its files (.)\n"
 	"      --size BYTES       of the store (1G)\n"

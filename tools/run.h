@@ -3,8 +3,9 @@
  * run.h - threads that transfer, and the schedule of commits that every engine gets.
  *
  * After RUN_BATCH transfers each the threads meet.  When the commit before is done, the last to
- * arrive calls freeze and all go on; a further thread, the committer, waits for the commit.  So commit
- * k is the state after threads * RUN_BATCH * k transfers, exactly, with an engine that can freeze.
+ * arrive calls freeze and all go on; a further thread, the committer, waits for the commit.  So
+ * commit k is the state after threads * RUN_BATCH * k transfers, exactly, with an engine that can
+ * freeze.
  */
 #ifndef TOOLS_RUN_H
 #define TOOLS_RUN_H

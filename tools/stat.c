@@ -15,7 +15,7 @@ uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Values below HIST_SUB have a bucket each; above, the top bit and the four bits after it name it. */
+/* Values below HIST_SUB have a bucket each; others are named by the top bit and four bits after. */
 static unsigned bucket_of(uint64_t v)
 {
 	unsigned top;
@@ -94,8 +94,7 @@ char *text_bytes(char *buf, size_t size, double bytes)
 		bytes /= 1024;
 		u++;
 	}
-	snprintf(buf, size, bytes < 100 && bytes != (double)(long)bytes ? "%.1f %s" : "%.0f %s", bytes,
-	         unit[u]);
+	snprintf(buf, size, "%.*f %s", bytes < 100 && bytes != (double)(long)bytes, bytes, unit[u]);
 	return buf;
 }
 

@@ -59,8 +59,9 @@ void generator_init(struct generator *g, uint64_t seed, unsigned thread, unsigne
 }
 
 /*
- * Rejection-inversion (Hoermann and Derflinger) for the weights 1/k: draw from the continuous density
- * 1/x, round, and reject what the rounding made too likely.  About one exp() for a rank and no table.
+ * Rejection-inversion (Hoermann and Derflinger) for the weights 1/k: draw from the continuous
+ * density 1/x, round, and reject what the rounding made too likely.  About one exp() for a rank
+ * and no table.
  */
 static uint64_t zipf_rank(struct generator *g)
 {
@@ -134,7 +135,8 @@ int store_read(struct store *s, uint64_t i, struct record *r)
 	return 0;
 }
 
-int store_scan(struct store *s, int (*take)(void *arg, uint64_t i, const struct record *r), void *arg)
+int store_scan(struct store *s, int (*take)(void *arg, uint64_t i, const struct record *r),
+               void *arg)
 {
 	int rc = 0;
 

@@ -2,12 +2,12 @@
 /*
  * store.h - the store of the demo: an array of records, moved between in pairs.
  *
- * An engine is a struct of functions under one code path: the same records, the same transfers, the
- * same schedule of commits.  Engines with plain pointers set base and are stored to in place; others
- * get and put whole records.
+ * An engine is a struct of functions under one code path: the same records, the same transfers,
+ * the same schedule of commits.  Engines with plain pointers set base and are stored to in place;
+ * others get and put whole records.
  *
- * Every thread has its own part of the records and a seeded generator, so the state after any number
- * of transfers can be computed again, by anybody, exactly.
+ * Every thread has its own part of the records and a seeded generator, so the state after any
+ * number of transfers can be computed again, by anybody, exactly.
  */
 #ifndef TOOLS_STORE_H
 #define TOOLS_STORE_H
@@ -86,7 +86,8 @@ int store_transfer(struct store *s, const struct transfer *t);
 /* Reads record i, by pointer or by get. */
 int store_read(struct store *s, uint64_t i, struct record *r);
 /* Calls take() with all records in order, until it gives less than 0. */
-int store_scan(struct store *s, int (*take)(void *arg, uint64_t i, const struct record *r), void *arg);
+int store_scan(struct store *s, int (*take)(void *arg, uint64_t i, const struct record *r),
+               void *arg);
 /* Remembers what failed; gives rc back. */
 int store_fail(struct store *s, int rc, const char *what);
 /* Writes the first state into a plain file, down to the disk. */

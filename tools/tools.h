@@ -14,7 +14,7 @@ int cmd_check(int argc, char **argv);
 
 /* Says what is wrong and how it is called; EXIT_USAGE. */
 int usage_error(const char *what);
-/* getopt for a command without options: the index of its first argument, above argc after an error. */
+/* getopt for a command without options: its first argument's index, above argc after an error. */
 int no_options(int argc, char **argv);
 
 #endif

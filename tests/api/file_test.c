@@ -394,6 +394,42 @@ static void an_empty_file_can_grow(void **state)
 	world_end(&w);
 }
 
+static uint64_t word_at(struct world *w, unsigned long off)
+{
+	uint64_t v = 1;
+
+	assert_int_equal(access_process_vm(w->mm, w->at + off, &v, 8, 0), 8);
+	return v;
+}
+
+/*
+ * Header: growth reads as zero.  What was stored behind the end, in the last page, is not the file's:
+ * after growth memory and file must not tell two stories (clause M6 is the same of shrinking).
+ */
+static void what_was_stored_behind_the_end_does_not_come_back(void **state)
+{
+	const uint64_t junk = 0x4b4e554a4b4e554a;
+	uint64_t found = 1;
+
+	for (int commit_first = 0; commit_first < 2; commit_first++) {
+		struct world w;
+
+		WORLD(w, *state, .bytes = PG + 700, .map_pages = 4);
+		assert_int_equal(access_process_vm(w.mm, w.at + PG + 1000, (void *)(uintptr_t)&junk, 8,
+		                                   FOLL_WRITE), 8);
+		if (commit_first)
+			assert_ok(pinfold_commit(w.file, 0, 0, NULL));
+		assert_ok(vfs_truncate(w.file, 3 * PG));
+		assert_int_equal(word_at(&w, PG + 1000), 0);
+		assert_ok(pinfold_commit(w.file, 0, 0, NULL));
+		assert_int_equal(disk_size(&w), 3 * PG);
+		assert_int_equal(pread(w.fd, &found, 8, PG + 1000), 8);
+		assert_int_equal(found, 0);
+		assert_int_equal(word_at(&w, PG + 1000), 0);
+		world_end(&w);
+	}
+}
+
 /* Header: -EFBIG beyond max_size. */
 static void growth_ends_at_max_size(void **state)
 {
@@ -848,6 +884,7 @@ int main(void)
 		EACH(every_way_to_read_gives_the_same),
 		EACH(a_commit_into_a_hole_fills_its_pages_only),
 		EACH(an_empty_file_can_grow),
+		EACH(what_was_stored_behind_the_end_does_not_come_back),
 		EACH(growth_ends_at_max_size),
 		EACH(a_file_larger_than_memory_is_read_through_pins),
 		ON(window, a_file_larger_than_memory_is_read_through_pointers),

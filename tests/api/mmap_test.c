@@ -545,6 +545,7 @@ static void destroying_an_mm_unmaps_everything(void **state)
 struct churn {
 	struct world *w;
 	_Atomic int *stop;
+	unsigned word; /* the thread's own */
 	int bad;
 };
 
@@ -556,7 +557,7 @@ static void *touch_all(void *arg)
 		volatile uint64_t *v = (uint64_t *)(c->w->at + p * PG);
 
 		c->bad += v[1] != word_of(0, p, 1);
-		v[2] = word_of(0, p, 2);
+		v[c->word] = word_of(0, p, c->word);
 	}
 	return NULL;
 }
@@ -571,7 +572,7 @@ static void windows_of_threads_beside_changes_of_the_mm(void **state)
 
 	WORLD(w, *state);
 	for (int i = 0; i < 2; i++) {
-		c[i] = (struct churn){ &w, &stop, 0 };
+		c[i] = (struct churn){ &w, &stop, 2 + (unsigned)i, 0 };
 		pthread_create(&t[i], NULL, touch_all, &c[i]);
 	}
 	for (int i = 0; i < 150; i++) {
