@@ -7,9 +7,13 @@
  * flock on the description that io_uring uses: a killed process's requests hold it until they have
  * landed.  The other one needs none, as its requests are system calls, which end before the process
  * does.
+ *
+ * A forked child closes them all, those too that a thread was just opening: a description that it kept
+ * would keep the lock when this process is killed.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -27,11 +31,75 @@
 struct linux_file {
 	struct host_file base;
 	int cached; /* the description through the page cache; may be base.fd */
+	_Atomic bool used;
+	struct linux_file *next; /* constant once it is on the list */
 };
+
+/* Every one there ever was: a child can walk the list whatever the other threads were doing to it. */
+static struct linux_file *_Atomic files;
+static _Atomic unsigned forks; /* begun */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_err;
 
 static struct linux_file *linux_file(struct host_file *file)
 {
 	return (struct linux_file *)file;
+}
+
+static void close_descriptors(struct linux_file *f)
+{
+	int fd = f->base.fd, cached = f->cached;
+
+	/* Forgotten first: a fork in between must not find a number that is another's by now. */
+	f->base.fd = f->cached = -1;
+	if (fd >= 0)
+		close(fd);
+	if (cached >= 0 && cached != fd)
+		close(cached);
+}
+
+/* ---- forks ---------------------------------------------------------------------------------- */
+
+static void before_fork(void)
+{
+	atomic_fetch_add(&forks, 1);
+}
+
+/* No unlock here: it would take the parent's lock away. */
+static void in_child(void)
+{
+	for (struct linux_file *f = atomic_load(&files); f; f = f->next)
+		close_descriptors(f);
+}
+
+static void watch_forks(void)
+{
+	once_err = pthread_atfork(before_fork, NULL, in_child);
+}
+
+/* One that is not used, without descriptors; or NULL. */
+static struct linux_file *file_new(void)
+{
+	struct linux_file *f;
+
+	pthread_once(&once, watch_forks);
+	if (once_err)
+		return NULL;
+	for (f = atomic_load(&files); f; f = f->next) {
+		bool used = false;
+
+		if (atomic_compare_exchange_strong(&f->used, &used, true))
+			return f;
+	}
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
+	f->base.fd = f->cached = -1;
+	atomic_init(&f->used, true);
+	f->next = atomic_load(&files);
+	while (!atomic_compare_exchange_weak(&files, &f->next, f))
+		;
+	return f;
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -103,40 +171,47 @@ static int open_direct(const char *path, int flags, int cached)
 	return -1;
 }
 
+/* Both descriptions.  0 or -errno. */
+static int open_both(struct linux_file *f, const char *path, int os, unsigned mode, bool want_direct)
+{
+	int cached = open_regular(path, os, mode), direct = -1;
+
+	if (cached < 0)
+		return cached;
+	if (want_direct)
+		direct = open_direct(path, os, cached);
+	f->base.odirect = direct >= 0;
+	f->base.fd = direct >= 0 ? direct : cached;
+	f->cached = cached;
+	return 0;
+}
+
 static int sys_open(struct host_disk *disk, const char *path, int flags, unsigned mode,
                     struct host_file **file)
 {
-	struct linux_file *f = calloc(1, sizeof(*f));
+	struct linux_file *f = file_new();
 	int os = flags & HOST_OPEN_RDONLY ? O_RDONLY : O_RDWR;
-	int direct = -1;
+	unsigned seen;
+	int err;
 
 	if (!f)
 		return -ENOMEM;
 	if (flags & HOST_OPEN_CREATE)
 		os |= O_CREAT;
-	f->cached = open_regular(path, os, mode);
-	if (f->cached < 0) {
-		int err = f->cached;
-
-		free(f);
+	/* The child of a fork in between has descriptions that it cannot find: take new ones. */
+	do {
+		close_descriptors(f);
+		seen = atomic_load(&forks);
+		err = open_both(f, path, os, mode, !(flags & HOST_OPEN_NO_ODIRECT));
+		host_mb("before_fork(): count, then the child's copy of the list");
+	} while (!err && atomic_load(&forks) != seen);
+	if (err) {
+		atomic_store(&f->used, false);
 		return err;
 	}
-	if (!(flags & HOST_OPEN_NO_ODIRECT))
-		direct = open_direct(path, os, f->cached);
 	f->base.disk = disk;
-	f->base.odirect = direct >= 0;
-	f->base.fd = direct >= 0 ? direct : f->cached;
 	*file = &f->base;
 	return 0;
-}
-
-static void close_descriptors(struct linux_file *f)
-{
-	if (f->base.fd >= 0)
-		close(f->base.fd);
-	if (f->cached >= 0 && f->cached != f->base.fd)
-		close(f->cached);
-	f->base.fd = f->cached = -1;
 }
 
 static void sys_close(struct host_file *file)
@@ -144,10 +219,9 @@ static void sys_close(struct host_file *file)
 	/* not left to close(): a child that did not run our fork handler shares the description */
 	flock(file->fd, LOCK_UN);
 	close_descriptors(linux_file(file));
-	free(file);
+	atomic_store(&linux_file(file)->used, false);
 }
 
-/* No unlock here: it would take the parent's lock away. */
 static void sys_child(struct host_file *file)
 {
 	close_descriptors(linux_file(file));

@@ -124,9 +124,10 @@ struct pinfold_file_options {
 #define PINFOLD_FILE_PIN_WAIT   0x10u /* commit waits for write pins (deadline) instead of writing a
                                          copy and keeping the page dirty */
 #define PINFOLD_FILE_NO_ODIRECT 0x20u /* use the kernel's page cache */
-#define PINFOLD_FILE_HOME_LATER 0x40u /* a commit ends with its journal; checkpoints bring the file up to
-                                         date: half the bytes, half the time.  Who reads the file by
-                                         other means sees the state of the last checkpoint */
+#define PINFOLD_FILE_HOME_LATER 0x40u /* a commit ends with its journal, and checkpoints bring the file up to
+                                         date: a page committed ten times is written home once.  Now and
+                                         then a commit has a checkpoint to do and is long.  Who reads the
+                                         file by other means sees the state of the last one */
 
 /*
  * Opens a regular file, replays or discards its journal (path + ".pinfold"), takes its lock.

@@ -756,6 +756,74 @@ static void a_read_pin_does_not_keep_a_page_dirty(void **state)
 	world_end(&w);
 }
 
+struct device {
+	struct world *w;
+	_Atomic int stop, writes;
+	unsigned first;
+	uint64_t last[4]; /* what was written to each of its pages */
+	int bad;
+};
+
+/* Writes whole pages under short write pins and never says dirty. */
+static void *device_writes(void *arg)
+{
+	struct device *d = arg;
+	struct page *page;
+	uint32_t r = d->first + 1;
+
+	d->bad = pinfold_use_mm(d->w->mm);
+	for (uint64_t k = 1; !atomic_load(&d->stop) && !d->bad; k++) {
+		unsigned i = (r = r * 1664525 + 1013904223) >> 30;
+
+		d->bad = get_user_pages_fast(d->w->at + (d->first + i) * PG, 1, FOLL_WRITE, &page) != 1;
+		if (d->bad)
+			break;
+		fill(page_address(page), k, d->first + i);
+		d->last[i] = k;
+		d->bad = put_user_page(page);
+		atomic_fetch_add(&d->writes, 1);
+	}
+	return NULL;
+}
+
+/*
+ * Issue 2: nothing written through a pin is ever lost, whatever commits and reclaim do meanwhile.
+ */
+static void device_writes_are_not_lost_beside_commits(void **state)
+{
+	struct device d[2] = { 0 };
+	pthread_t t[2];
+	struct world w;
+
+	WORLD(w, *state, .pages = 8);
+	for (unsigned i = 0; i < 2; i++) {
+		d[i].w = &w;
+		d[i].first = 4 * i;
+	}
+	for (int round = 0; round < 15; round++) {
+		for (int i = 0; i < 2; i++) {
+			atomic_store(&d[i].stop, 0);
+			atomic_store(&d[i].writes, 0);
+			pthread_create(&t[i], NULL, device_writes, &d[i]);
+		}
+		assert_true(wait_for(&d[0].writes, 4) && wait_for(&d[1].writes, 4));
+		for (int k = 0; k < 5; k++) {
+			commit_all(&w);
+			pinfold_reclaim(w.m, 4);
+		}
+		for (int i = 0; i < 2; i++) {
+			atomic_store(&d[i].stop, 1);
+			pthread_join(t[i], NULL);
+			assert_ok(d[i].bad);
+		}
+		commit_all(&w);
+		assert_int_equal(dirty(&w), 0);
+		for (unsigned p = 0; p < 8; p++)
+			assert_true(disk_is(&w, d[p / 4].last[p % 4], p));
+	}
+	world_end(&w);
+}
+
 static void *put_later(void *arg)
 {
 	struct job *j = arg;
@@ -1574,6 +1642,7 @@ int main(void)
 		EACH(a_page_under_a_write_pin_is_copied_and_stays_dirty),
 		EACH(device_writes_behind_a_freeze_reach_the_next_commit),
 		EACH(a_read_pin_does_not_keep_a_page_dirty),
+		EACH(device_writes_are_not_lost_beside_commits),
 		EACH(pin_wait_gives_up_at_the_deadline),
 		EACH(pin_wait_commits_behind_the_put),
 		EACH(without_a_journal_commits_go_straight_into_the_file),

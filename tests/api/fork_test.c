@@ -391,6 +391,8 @@ static void *pin_and_commit(void *arg)
 		}
 		fill(page_address(pages[k % 4]), k, l->first + k % 4);
 		l->result = put_user_pages_dirty_lock(pages, 4);
+		if (l->w->window) /* faults while the address space is being copied */
+			fill((void *)(a + (k + 1) % 4 * PG), k, l->first + (k + 1) % 4);
 		if (!l->result && k % 4 == 0 && l->first == 0)
 			l->result = pinfold_commit(l->w->file, 0, 0, NULL);
 	}
