@@ -31,6 +31,7 @@ enum fate { ABSENT, TORN, WHOLE };
 struct image {
 	uint8_t *data;
 	uint64_t fill; /* bytes in data[]; the rest of the file is zero */
+	uint64_t room; /* of data[] */
 	uint64_t size;
 	uint64_t held; /* up to here there are blocks: what counts against the limit */
 };
@@ -123,7 +124,8 @@ static void image_drop(struct image *img)
 static void image_copy(struct image *to, const struct image *from)
 {
 	*to = *from;
-	to->data = must(malloc(from->fill + 1));
+	to->room = from->fill + 1;
+	to->data = must(malloc(to->room));
 	if (from->fill)
 		memcpy(to->data, from->data, from->fill);
 }
@@ -141,8 +143,11 @@ static void image_hold(struct image *img, uint64_t end)
 
 static void image_write(struct image *img, const uint8_t *data, uint64_t off, uint64_t len)
 {
+	if (img->room < off + len) {
+		img->room = off + len < 2 * img->room ? 2 * img->room : off + len;
+		img->data = must(realloc(img->data, img->room));
+	}
 	if (img->fill < off + len) {
-		img->data = must(realloc(img->data, off + len));
 		memset(img->data + img->fill, 0, off + len - img->fill);
 		img->fill = off + len;
 	}

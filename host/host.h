@@ -120,6 +120,7 @@ void host_write_lock(struct host_rwsem *s);
 /* false: not got before the deadline (host_now() time; 0: none). */
 bool host_write_lock_until(struct host_rwsem *s, uint64_t deadline);
 void host_write_unlock(struct host_rwsem *s);
+bool host_rwsem_held(const struct host_rwsem *s); /* by this thread, either way; exact in debug builds */
 
 /* Full memory barrier; says in its argument who the partner is. */
 #define host_mb(partner) atomic_thread_fence(memory_order_seq_cst)

@@ -319,3 +319,8 @@ void host_write_unlock(struct host_rwsem *s)
 	atomic_fetch_sub_explicit(&s->writers, 1, memory_order_release);
 	wake_all(s);
 }
+
+bool host_rwsem_held(const struct host_rwsem *s)
+{
+	return !PINFOLD_DEBUG_BUILD || find_held(s) >= 0;
+}

@@ -38,6 +38,7 @@ static bool mark_dirty(struct page *page, bool force)
 	struct section *s = current_section(mapping);
 	bool ok = true;
 
+	VM_BUG_ON_PAGE(!has_flag(page, PG_uptodate), page);
 	if (!mapping->ops->commits)
 		return true;
 	host_lock(&mapping->pages_lock);
@@ -71,6 +72,7 @@ static bool claim(struct page *page)
 	struct address_space *mapping = page->mapping;
 	struct page *copy = staging_get(mapping->machine);
 
+	VM_BUG_ON_PAGE(!has_flag(page, PG_locked) || page->claim, page);
 	if (!copy)
 		return false;
 	memcpy(copy->addr, page->addr, PAGE_SIZE);
@@ -92,6 +94,7 @@ enum cut_fact cut_make_writable(struct page *page, bool pin)
 	 * so no page becomes writable in the middle (resolving faults one by one during the
 	 * protection breaks program order [M cut.c]).
 	 */
+	VM_BUG_ON_PAGE(!has_flag(page, PG_uptodate) || page_count(page) & PC_FREE, page);
 	host_read_lock(&mapping->freeze_sem);
 	page_lock(mapping->machine, page);
 	/* One look: the end of a cut clears both, and takes no page lock. */

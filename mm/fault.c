@@ -135,6 +135,8 @@ static enum fault_fact set_slot(struct vm_fault *vmf, struct table *leaf, struct
 	enum fault_fact fact;
 	bool taken;
 
+	VM_BUG_ON_PAGE(!has_flag(page, PG_uptodate) || page->mapping != vmf->vma->mapping, page);
+	VM_BUG_ON_PAGE(page->index != vma_index(vmf->vma, vmf->addr), page);
 	host_lock(&leaf->lock);
 	taken = rmap_map(leaf, slot, vmf->vma->mm->machine, page, slot_rights(vmf));
 	fact = install(vmf, atomic_load_explicit(slot, memory_order_relaxed));
@@ -165,6 +167,8 @@ enum fault_fact handle_mm_fault(struct vm_fault *vmf)
 	enum fault_fact fact;
 	uint64_t old;
 
+	VM_BUG_ON(!host_rwsem_held(&vma->mm->mmap_lock));
+	VM_BUG_ON(vmf->addr & ~PAGE_MASK || vmf->addr < vma->start || vmf->addr >= vma->end);
 	if (!may_access(vmf))
 		return FAULT_ACCESS;
 	leaf = pt_leaf_alloc(vma->mm, vmf->addr);

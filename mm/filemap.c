@@ -85,6 +85,10 @@ static void punch(struct address_space *mapping, uint64_t index, uint64_t n)
 
 void filemap_remove(struct address_space *mapping, struct page **pages, unsigned n)
 {
+	for (unsigned i = 0; i < n; i++) {
+		VM_BUG_ON_PAGE(!has_flag(pages[i], PG_locked) || has_flag(pages[i], PG_unclean), pages[i]);
+		VM_BUG_ON_PAGE(pages[i]->index != pages[0]->index + i, pages[i]);
+	}
 	/* Punched while the index still has them: nobody can put a new page there before. */
 	punch(mapping, pages[0]->index, n);
 	host_lock(&mapping->pages_lock);
@@ -258,6 +262,7 @@ static int fill_end(struct fill *f, int64_t res)
 		count_event(m, READ_CALLS, 1);
 	}
 	for (unsigned i = 0; i < f->n; i++) {
+		VM_BUG_ON_PAGE(has_flag(f->pages[i], PG_uptodate | PG_unclean), f->pages[i]);
 		set_flag(f->pages[i], PG_uptodate);
 		if (f->mapping->ops->commits)
 			lru_add(m, f->pages[i]);

@@ -59,6 +59,8 @@ static void protect(struct address_space *mapping, uint64_t first, uint64_t last
 	uint64_t index = first;
 	unsigned n;
 
+	VM_BUG_ON(!host_rwsem_held(&mapping->freeze_sem) || !host_rwsem_held(&mapping->section_sem));
+	VM_BUG_ON(mapping->cut_state != CUT_FREEZING);
 	mapping->cut_pages = mapping->cut_pinned = 0;
 	atomic_store(&mapping->cut_claims, 0);
 	tlb_gather(mapping->machine);

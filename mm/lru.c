@@ -25,6 +25,8 @@ static void unlink_page(struct pinfold *m, struct lru *lru, struct page *p)
 {
 	int l = has_flag(p, PG_active) ? LRU_ACTIVE : LRU_INACTIVE;
 
+	VM_BUG_ON(!host_held(&lru->lock));
+	VM_BUG_ON_PAGE(!lru->nr[l], p);
 	*(p->prev == NO_PFN ? &lru->head[l] : &pfn_to_page(m, p->prev)->next) = p->next;
 	*(p->next == NO_PFN ? &lru->tail[l] : &pfn_to_page(m, p->next)->prev) = p->prev;
 	p->next = p->prev = NO_PFN;
@@ -37,6 +39,8 @@ static void link_page(struct pinfold *m, struct lru *lru, struct page *p)
 {
 	int l = has_flag(p, PG_active) ? LRU_ACTIVE : LRU_INACTIVE;
 
+	VM_BUG_ON(!host_held(&lru->lock));
+	VM_BUG_ON_PAGE(!p->mapping || !p->mapping->ops->commits, p);
 	p->prev = NO_PFN;
 	p->next = lru->head[l];
 	*(p->next == NO_PFN ? &lru->tail[l] : &pfn_to_page(m, p->next)->prev) = page_to_pfn(m, p);

@@ -71,7 +71,7 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 
 	if (r)
 		return r == -EINVAL ? -EBADF : r;
-	if (current.mmap_held == mm)
+	if (current.mmap_held) /* this one's or another's: may_change() */
 		return -EBUSY;
 	call_begin();
 	r = do_munmap(mm, VMA_LOWEST, VMA_HIGHEST - VMA_LOWEST);

@@ -37,6 +37,7 @@ static struct page *list_pop(struct pinfold *m, uint32_t *head)
 {
 	struct page *p = *head == NO_PFN ? NULL : pfn_to_page(m, *head);
 
+	VM_BUG_ON(!host_held(&m->alloc_lock));
 	if (p)
 		list_del(m, head, p);
 	return p;
@@ -66,6 +67,8 @@ static void buddy_add(struct pinfold *m, uint32_t pfn, unsigned order)
 {
 	struct page *p;
 
+	VM_BUG_ON(!host_held(&m->alloc_lock));
+	VM_BUG_ON(order > MAX_ORDER || pfn >= m->pool_frames);
 	while (order < MAX_ORDER) {
 		uint32_t other = pfn ^ (1u << order);
 		struct page *b = pfn_to_page(m, other);
@@ -127,6 +130,7 @@ struct page *alloc_folio(struct pinfold *m, unsigned order)
 	struct page *p = NULL;
 	unsigned o = order;
 
+	VM_BUG_ON(order > MAX_ORDER);
 	host_lock(&m->alloc_lock);
 	while (o <= MAX_ORDER && m->buddy[o] == NO_PFN)
 		o++;
@@ -179,6 +183,8 @@ void free_frame(struct pinfold *m, struct page *p)
 {
 	unsigned order = p->order;
 
+	VM_BUG_ON_PAGE(!(page_count(p) & PC_FREE), p);
+	VM_BUG_ON_PAGE(p->tail || p->claim, p);
 	VM_WARN_ON_PAGE(atomic_load(&p->mapcount), p);
 	VM_WARN_ON_PAGE(has_flag(p, PG_lru | PG_buddy | PG_staging), p);
 	p->mapping = NULL;

@@ -8,20 +8,25 @@
 #include "mm/mmap.h"
 #include "mm/vmstat.h"
 
-/* For calls that take the mmap lock for writing: 0, or why not. */
+/*
+ * For calls that take the mmap lock for writing: 0, or why not.  Not under another mm's lock either:
+ *   1 thread A holds mm a's lock, B mm b's      2 A unmaps in b, B in a: each waits for the other.
+ */
 static int may_change(const struct mm_struct *mm)
 {
 	int r = mm_check_live(mm);
 
-	return r ? r : current.mmap_held == mm ? -EDEADLK : 0;
+	return r ? r : current.mmap_held ? -EDEADLK : 0;
 }
 
 /* Starts the reads of a range, VMA by VMA.  Pages there or on their way, or -EFAULT: no mapping. */
 static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
+	struct faultin fi = { .mm = mm };
 	long n = 0;
 
-	host_read_lock(&mm->mmap_lock);
+	if (current.mmap_held != mm)
+		faultin_lock(&fi);
 	if (!vma_find(mm, start))
 		n = -EFAULT;
 	for (unsigned i = vma_next_index(mm, start); n >= 0 && i < mm->nr_vmas &&
@@ -32,7 +37,8 @@ static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long
 
 		n += (long)filemap_readahead(vma->mapping, vma_index(vma, a), (e - a) >> PAGE_SHIFT);
 	}
-	host_read_unlock(&mm->mmap_lock);
+	if (fi.held)
+		faultin_unlock(&fi);
 	return n;
 }
 

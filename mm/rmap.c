@@ -42,6 +42,7 @@ static void visit_vma(struct rmap_visit *v, struct vm_area_struct *vma)
 	uint64_t last = v->last < vma->pgoff + pages - 1 ? v->last : vma->pgoff + pages - 1;
 	unsigned long a, end;
 
+	VM_BUG_ON(!host_held(&vma->mapping->i_mmap_lock));
 	if (first > last)
 		return;
 	end = vma_addr(vma, last) + PAGE_SIZE;
@@ -145,6 +146,8 @@ void zap_range(struct vm_area_struct *vma, unsigned long start, unsigned long en
 	struct pinfold *m = vma->mm->machine;
 	struct page *pages[64];
 
+	VM_BUG_ON(!host_rwsem_held(&vma->mm->mmap_lock));
+	VM_BUG_ON(start < vma->start || end > vma->end);
 	/* A freeze between slot and drop would find no slot to protect, and not see what is stored through
 	 * the translation until it is gone. */
 	host_read_lock(&vma->mapping->freeze_sem);

@@ -11,6 +11,7 @@ unsigned vma_next_index(const struct mm_struct *mm, unsigned long addr)
 {
 	unsigned lo = 0, hi = mm->nr_vmas;
 
+	VM_BUG_ON(!host_rwsem_held(&mm->mmap_lock));
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 
@@ -110,6 +111,8 @@ void vma_link(struct vm_area_struct *vma)
 	unsigned i = vma_next_index(mm, vma->start);
 
 	VM_BUG_ON(mm->nr_vmas == mm->room);
+	VM_BUG_ON(vma->start >= vma->end || (vma->start | vma->end) & ~PAGE_MASK);
+	VM_BUG_ON(i < mm->nr_vmas && mm->vmas[i]->start < vma->end);
 	memmove(&mm->vmas[i + 1], &mm->vmas[i], (mm->nr_vmas - i) * sizeof(mm->vmas[0]));
 	mm->vmas[i] = vma;
 	mm->nr_vmas++;

@@ -75,6 +75,7 @@ static int checkpoint(struct address_space *mapping, struct pinfold_report *repo
 	struct journal *j = mapping->journal;
 	int r;
 
+	VM_BUG_ON(!host_held(&mapping->machine->commit_lock));
 	if (!j || j->first == j->next)
 		return 0;
 	b->mapping = mapping;

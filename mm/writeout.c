@@ -62,6 +62,7 @@ struct flight *batch_next(struct batch *b)
 	struct flight *f = &b->flight[b->at++ % FLIGHTS];
 	struct page *p;
 
+	VM_BUG_ON(!host_held(&b->mapping->machine->commit_lock));
 	settle(b, f);
 	f->k = b->k;
 	host_lock(&b->mapping->pages_lock);
@@ -112,6 +113,7 @@ static void claim_page(struct batch *b, struct flight *f, unsigned i)
 	void *copy;
 
 	page_lock(m, p);
+	VM_BUG_ON_PAGE(!has_flag(p, PG_cut), p);
 	if (!has_flag(p, PG_claimed)) {
 		struct page *frame = NULL;
 
@@ -190,6 +192,7 @@ static int join(struct iovec *to, const struct iovec *from, unsigned n)
 
 void flight_to_journal(struct batch *b, struct flight *f)
 {
+	VM_BUG_ON(b->mapping->cut_state != CUT_WRITING);
 	f->io[0] = (struct host_io){ .iov = f->vec, .nr = join(f->vec, f->iov, f->n) };
 	f->nr_io = 1;
 	journal_add(b->mapping->journal, f->index, f->iov, f->n, f->io);

@@ -126,7 +126,8 @@ static void commit_range(struct run *r, const struct model *m, unsigned k)
 		first++;
 	while (end > first + 1 && !touched(m, k, end - 1))
 		end--;
-	assert_int_equal(pinfold_commit(r->file, first * HOST_PAGE, (end - first) * HOST_PAGE, NULL), 0);
+	end -= first;
+	assert_int_equal(pinfold_commit(r->file, first * HOST_PAGE, end * HOST_PAGE, NULL), 0);
 }
 
 
@@ -300,7 +301,7 @@ static void test_second_life(void **state)
 		live(&r, m, k, k + 12);
 		assert_int_equal(run_close(&r), 0);
 		for (uint64_t j = 0; j < 40; j++) {
-			/* half of them in its first commits, where the old journal is overwritten */
+			/* half of them in its first commits: they overwrite the old journal */
 			unsigned long span = j % 2 ? 16 : fake_disk_ops(c) - start + 1;
 			uint64_t x = mix(i << 32 | j);
 			const char *bad;
@@ -650,7 +651,8 @@ static void checkpoint_fails(const struct model *m, const struct failure *x, uns
 	trial_end(&t);
 }
 
-static void checkpoint_fails_twice(const struct model *m, const struct failure *x, unsigned long nth)
+static void checkpoint_fails_twice(const struct model *m, const struct failure *x,
+                                   unsigned long nth)
 {
 	checkpoint_fails(m, x, nth, false);
 	checkpoint_fails(m, x, nth, true);
