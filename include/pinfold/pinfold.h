@@ -165,7 +165,7 @@ enum pinfold_window {
 /* 0; -ENOMEM; -EPERM or -ENOSYS: userfaultfd refused (pinfold doctor says how to get it). */
 int pinfold_mm_create(struct pinfold *machine, enum pinfold_window window, struct mm_struct **mm);
 
-/* Unmaps everything.  -EBUSY: a thread still uses it in a call; -EBADF: destroyed already. */
+/* Unmaps everything.  -EBUSY: the thread holds an mmap lock; -EBADF: destroyed already. */
 int pinfold_mm_destroy(struct mm_struct *mm);
 
 /* Values as in <sys/mman.h>. */

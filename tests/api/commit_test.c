@@ -1320,7 +1320,7 @@ static void a_really_full_file_system_loses_nothing(void **state)
 		need_window();
 	arm_signals();
 	if (!mount_small(&dir)) {
-		print_message("SKIP: not root, or no loop device or mkfs.ext4\n");
+		print_message("skipped: not root, or no loop device or mkfs.ext4\n");
 		skip();
 	}
 	journal_test_room = 32 * PG;

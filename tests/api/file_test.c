@@ -456,7 +456,7 @@ static void growth_ends_at_max_size(void **state)
 
 /* ---- more than memory ------------------------------------------------------------------------ */
 
-#define BIG 5000u
+#define BIG 4000u
 #define BIG_SETUP .pages = BIG, .memory = 12 * MIB, .pool = 6 * MIB
 
 /* Issue 2: files larger than memory make progress, by pins. */

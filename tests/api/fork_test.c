@@ -487,7 +487,7 @@ static void forks_during_reads_into_pinned_pages(void **state)
 	struct world w;
 
 	if (io_uring_queue_init(32, &ring, 0)) {
-		print_message("SKIP: io_uring is refused\n");
+		print_message("skipped: io_uring is refused\n");
 		skip();
 	}
 	WORLD(w, *state);

@@ -668,7 +668,7 @@ static void nowait_gives_zero_and_the_page_comes_by_itself(void **state)
 	WORLD(w, *state);
 	p.fd = pinfold_poll_fd(w.m);
 	if (p.fd < 0) {
-		print_message("SKIP: io_uring is refused (%d)\n", p.fd);
+		print_message("skipped: io_uring is refused (%d)\n", p.fd);
 		world_end(&w);
 		skip();
 	}
@@ -1045,7 +1045,7 @@ static void fast_gives_what_slow_gives(void **state)
 	struct pinfold_stats before, after;
 	struct world w;
 
-	WORLD(w, *state, .pages = N, .memory = 24 * MIB);
+	WORLD(w, *state, .pages = N, .memory = 24 * MIB, .pool = 12 * MIB);
 	for (unsigned write = 0; write <= FOLL_WRITE; write++) {
 		assert_int_equal(get_user_pages_unlocked(w.at, N, slow, write), N);
 		before = stats_of(w.m);
@@ -1150,7 +1150,7 @@ static void hits_make_no_system_call_and_allocate_nothing(void **state)
 	struct world w;
 
 	if (THREAD_SANITIZER) {
-		print_message("SKIP: the thread sanitizer makes system calls of its own\n");
+		print_message("skipped: the thread sanitizer makes system calls of its own\n");
 		skip();
 	}
 	WORLD(w, *state);
@@ -1161,7 +1161,7 @@ static void hits_make_no_system_call_and_allocate_nothing(void **state)
 	in_thread(pin_under_trap, &t);
 	sigaction(SIGSYS, &old, NULL);
 	if (t.skipped)
-		print_message("SKIP: seccomp filters are refused\n");
+		print_message("skipped: seccomp filters are refused\n");
 	assert_int_equal(t.bad, 0);
 	assert_int_equal(t.calls, 0);
 	assert_int_equal(t.grown, 0);

@@ -76,7 +76,7 @@ static unsigned every_nth(const struct kind *k, unsigned file_flags, void (*scen
 	int fds, maps;
 
 	if (!PINFOLD_DEBUG_BUILD) {
-		print_message("SKIP: only debug builds fail on purpose\n");
+		print_message("skipped: only debug builds fail on purpose\n");
 		skip();
 	}
 	if (k->window == PINFOLD_WINDOW_DIRECT)

@@ -268,7 +268,7 @@ HELPER void need_window(void)
 {
 	if (!window_refused)
 		return;
-	print_message("SKIP: userfaultfd is refused (%s)\n", strerror(-window_refused));
+	print_message("skipped: userfaultfd is refused (%s)\n", strerror(-window_refused));
 	skip();
 }
 
@@ -285,8 +285,8 @@ HELPER struct pinfold_stats stats_of(struct pinfold *m)
 HELPER struct pinfold *new_machine(const struct setup *s)
 {
 	struct pinfold_options o = {
-		.size = sizeof(o), .memory = s->memory ? s->memory : 16 * MIB,
-		.pool = s->pool ? s->pool : 8 * MIB, .staging = s->staging,
+		.size = sizeof(o), .memory = s->memory ? s->memory : 8 * MIB,
+		.pool = s->pool ? s->pool : 4 * MIB, .staging = s->staging,
 		.dirty_limit = s->dirty_limit, .deadline_ms = s->deadline_ms ? s->deadline_ms : 2000,
 		.flags = s->machine_flags, .fault_policy = s->policy, .fault_arg = s->policy_arg,
 	};
