@@ -42,7 +42,7 @@ static int read_options(struct pinfold *m, const struct pinfold_file_options *in
 
 static struct pinfold_file *file_alloc(struct pinfold *m, unsigned flags)
 {
-	struct pinfold_file *f = host_fail() ? NULL : calloc(1, sizeof(*f));
+	struct pinfold_file *f = file_struct_alloc();
 	struct address_space *mapping;
 
 	if (!f)
@@ -139,7 +139,7 @@ PINFOLD_EXPORT int pinfold_open(struct pinfold *m, const char *path, struct pinf
 	}
 	if (r) {
 		mapping_free(&f->mapping);
-		free(f);
+		file_struct_free(f);
 		return r;
 	}
 	publish(f);
@@ -167,7 +167,7 @@ PINFOLD_EXPORT int pinfold_open_memory(struct pinfold *m, uint64_t bytes,
 	r = finish_open(f, &o);
 	if (r) {
 		mapping_free(&f->mapping);
-		free(f);
+		file_struct_free(f);
 		return r;
 	}
 	publish(f);
@@ -208,7 +208,8 @@ PINFOLD_EXPORT int pinfold_close(struct pinfold_file *file)
 	struct pinfold *m;
 	int r;
 
-	if (!file)
+	/* Looked at first: a struct that is not live may have outlived its machine. */
+	if (!file || atomic_load(&file->magic) != FILE_MAGIC)
 		return -EBADF;
 	mapping = &file->mapping;
 	m = mapping->machine;

@@ -48,6 +48,8 @@ void *slab_alloc(struct slab *s)
 {
 	void *o = NULL;
 
+	if (host_fail())
+		return NULL;
 	host_lock(&s->lock);
 	if (s->free) {
 		o = s->free;

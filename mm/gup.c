@@ -302,7 +302,8 @@ static void read_ahead(struct gup *g)
 	unsigned long end = g->vma->end < g->end ? g->vma->end : g->end;
 	uint64_t n = (end - g->addr) >> PAGE_SHIFT;
 
-	if (g->addr < g->ahead || n < 2 || (g->flags & FOLL_NOWAIT))
+	/* Without a ring it would be done here, under the lock: the fault reads as much, and drops it. */
+	if (g->addr < g->ahead || n < 2 || (g->flags & FOLL_NOWAIT) || !g->fi.mm->machine->ring)
 		return;
 	if (n > TABLE_SLOTS)
 		n = TABLE_SLOTS;

@@ -3,9 +3,49 @@
 #include "mm/handle.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "mm/registry.h"
 #include "mm/vmstat.h"
+
+static struct slab files = {
+	.lock = HOST_MUTEX_INIT(HOST_RANK_SLAB), .chunk = 1 << 16,
+	.size = (sizeof(struct pinfold_file) + 63) & ~(size_t)63,
+};
+static struct slab mms = {
+	.lock = HOST_MUTEX_INIT(HOST_RANK_SLAB), .chunk = 1 << 14,
+	.size = (sizeof(struct mm_struct) + 63) & ~(size_t)63,
+};
+
+struct pinfold_file *file_struct_alloc(void)
+{
+	struct pinfold_file *f = slab_alloc(&files);
+
+	if (f)
+		memset(f, 0, sizeof(*f));
+	return f;
+}
+
+void file_struct_free(struct pinfold_file *f)
+{
+	atomic_store(&f->magic, 0);
+	slab_free(&files, f);
+}
+
+struct mm_struct *mm_struct_alloc(void)
+{
+	struct mm_struct *mm = slab_alloc(&mms);
+
+	if (mm)
+		memset(mm, 0, sizeof(*mm));
+	return mm;
+}
+
+void mm_struct_free(struct mm_struct *mm)
+{
+	mm->magic = 0;
+	slab_free(&mms, mm);
+}
 
 int machine_check_live(const struct pinfold *m)
 {

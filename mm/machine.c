@@ -81,13 +81,13 @@ static void machine_free(struct pinfold *m)
 		struct mm_struct *mm = m->mms;
 
 		m->mms = mm->next;
-		free(mm);
+		mm_struct_free(mm);
 	}
 	while (m->files) {
 		struct pinfold_file *f = m->files;
 
 		m->files = f->next;
-		free(f);
+		file_struct_free(f);
 	}
 	free(m->batch);
 	free(m);

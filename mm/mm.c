@@ -42,7 +42,7 @@ PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window wind
 		r = window_setup(m);
 	if (r)
 		return r;
-	mm = host_fail() ? NULL : calloc(1, sizeof(*mm));
+	mm = mm_struct_alloc();
 	if (!mm)
 		return -ENOMEM;
 	mm->machine = m;
@@ -52,7 +52,7 @@ PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window wind
 	r = pgtable_init(mm);
 	call_end();
 	if (r) {
-		free(mm);
+		mm_struct_free(mm);
 		return r;
 	}
 	mm->magic = MM_MAGIC;

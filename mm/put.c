@@ -128,6 +128,8 @@ PINFOLD_EXPORT int put_user_pages(struct page **pages, unsigned long npages)
 {
 	int first = 0;
 
+	if (unlikely(in_window(pages, npages * sizeof(*pages))))
+		return -EFAULT;
 	for (unsigned long i = 0, k; i < npages; i += k) {
 		int err = 0;
 		struct pinfold *m;
@@ -175,6 +177,8 @@ static int put_all_dirty(struct page **pages, unsigned long npages, bool lock)
 {
 	int first = 0;
 
+	if (unlikely(in_window(pages, npages * sizeof(*pages))))
+		return -EFAULT;
 	for (unsigned long i = 0; i < npages; i++) {
 		int err;
 

@@ -31,7 +31,14 @@ static void thread_exit(void *arg)
 		struct section *s = &t->section[--t->nr_sections];
 		struct pinfold *m = s->mapping->machine;
 
-		atomic_fetch_sub(&m->dirty, (int64_t)s->left);
+		if (s->mapping->flags & PINFOLD_FILE_ASYNC_WP) {
+			/* As pinfold_write_end(): what was stored is not known yet. */
+			host_lock(&s->mapping->pages_lock);
+			s->mapping->async_reserved += s->left;
+			host_unlock(&s->mapping->pages_lock);
+		} else {
+			atomic_fetch_sub(&m->dirty, (int64_t)s->left);
+		}
 		/* as cut_unreserve(): somebody may wait for room */
 		atomic_fetch_add(&m->commit_event, 1);
 		host_wake(&m->commit_event, INT32_MAX);

@@ -37,7 +37,7 @@ struct task_struct;    /* opaque, may be NULL: accepted for the signature's sake
 #define FOLL_WRITE    0x01    /* the holder will write */
 #define FOLL_TOUCH    0x02    /* mark accessed (always done) */
 #define FOLL_GET      0x04    /* accepted, changes nothing: every get is a pin */
-#define FOLL_DUMP     0x08    /* a hole is an error: allocate nothing */
+#define FOLL_DUMP     0x08    /* accepted: concerns anonymous holes, and there are none */
 #define FOLL_FORCE    0x10    /* read what the mapping may become readable for */
 #define FOLL_NOWAIT   0x20    /* start I/O if needed, do not wait for it */
 #define FOLL_HWPOISON 0x100   /* report -EHWPOISON instead of -EFAULT */
@@ -73,7 +73,8 @@ void mmap_write_unlock(struct mm_struct *mm) PINFOLD_SYM(mmap_write_unlock);
  * Result: the number of pages pinned, from the start without a gap.  Fewer than asked when one
  * cannot be delivered; the error is returned only when there is none (clause P1).  0 for
  * nr_pages > 0 only with FOLL_NOWAIT.
- *   -EINVAL  flags, mmap lock not held, overflowing range
+ *   -EINVAL  flags, mmap lock not held, no live mm
+ *   -EOVERFLOW  the range wraps
  *   -EFAULT  no mapping, no right, beyond the end of the file, read error
  *            (pinfold_last_fault() says which), pages[] inside a window, no mm
  *   -ENOMEM  no frame could be had
@@ -111,6 +112,7 @@ int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flag
 
 /*
  * Give pins back.  Where 5.2 returns void these tell: 0, or
+ *   -EFAULT  the array lies inside a window
  *   -EINVAL  not a page of a live machine, or a page without a pin: refused, nothing changed.
  *            A list stops nowhere: every good entry is released, the first error is returned
  *   -EOWNERDEAD  in the child of a fork

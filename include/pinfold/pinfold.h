@@ -132,7 +132,7 @@ struct pinfold_file_options {
 /*
  * Opens a regular file, replays or discards its journal (path + ".pinfold"), takes its lock.
  * 0; -EACCES not a regular file, or not writable; -EBUSY open in another pinfold (holder_pid);
- * -ENOENT; -EINVAL flags, not a page multiple of max_size; -EUCLEAN a journal of another file or
+ * -ENOENT; -EFBIG larger than max_size; -EINVAL flags, not a page multiple of max_size; -EUCLEAN a journal of another file or
  * version; -ENOMEM; -EIO; -ENOSPC no room for the journal.  Nothing is changed on error.
  */
 int pinfold_open(struct pinfold *machine, const char *path, struct pinfold_file_options *opts,
@@ -182,7 +182,7 @@ int pinfold_mm_destroy(struct mm_struct *mm);
 /*
  * Maps [offset, offset + len) of a file.  addr: 0, or a hint, or with FIXED the place (what was
  * mapped there whole is replaced; with FIXED_NOREPLACE -EEXIST).  Result: the address, or
- * -EINVAL (not aligned, empty, overflow, flags without SHARED), -EEXIST, -ENOMEM (address space,
+ * -EINVAL (not aligned, empty, overflow, flags without SHARED, beyond max_size), -EEXIST, -ENOMEM (address space,
  * VMAs), -EDEADLK (the thread holds the mmap lock), -EOPNOTSUPP (a direct window takes direct files only; FIXED over a part of a mapping),
  * -EBADF.  POPULATE reads ahead; its errors are ignored, as in Linux.
  */
@@ -237,7 +237,8 @@ int pinfold_last_fault(struct pinfold_fault *fault);
 /*
  * A write section: stores between begin and end are in one cut, all of them.  bytes: how much may
  * become dirty inside, rounded up to pages; reserved now.  0; -ENOSPC over the dirty limit: commit
- * first; -EDEADLK inside a section of the same file; -EBADF.  Waits while a freeze protects.
+ * first; -EDEADLK inside a section of the same file, or holding an mmap lock; -ENOMEM a ninth section;
+ * -EBADF; end: -EINVAL without a begin.  Waits while a freeze protects.
  * Sections belong to the thread; sections of different files nest, in any order.
  */
 int pinfold_write_begin(struct pinfold_file *file, size_t bytes);
