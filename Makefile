@@ -2,7 +2,7 @@
 # make demo         installs what is missing, builds, and shows what pinfold does on a real file
 # make check        every test, in four builds; under 15 minutes on two cores
 # make check-quick  the unit and API tests in the debug build; seconds
-# make bench        measures; with ARGS=--readme it also writes bench/README.md
+# make bench        measures, and writes bench/README.md; with other ARGS it only prints
 # make install      PREFIX=/usr/local DESTDIR=
 # make check-fresh  demo and check in a minimal Debian of its own (root)
 # ARGS="..." goes to the program behind demo, check, bench and check-fresh.
@@ -29,7 +29,7 @@ check-quick:
 bench:
 	@scripts/install-deps bench
 	@scripts/build release product $$(ls bench/*.c >/dev/null 2>&1 && echo benchmarks)
-	@bench/run $(ARGS)
+	@bench/run $(or $(ARGS),--readme)
 
 install:
 	@scripts/install-deps build

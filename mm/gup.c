@@ -61,35 +61,11 @@ static void drop_for_wait(struct faultin *fi)
 		faultin_unlock(fi);
 }
 
-static enum frame_kind kind_of(const struct address_space *mapping)
-{
-	return mapping->memfd >= 0 ? FRAME_DIRECT : FRAME_POOL;
-}
-
-/* How many frames one reclaim should free: enough for several reads ahead, little of the whole. */
-static unsigned long reclaim_size(const struct pinfold *m, enum frame_kind kind)
-{
-	unsigned long n = (kind == FRAME_DIRECT ? m->direct_frames : m->pool_frames) / 16;
-
-	return n < 16 ? 16 : n > 4 * READAHEAD_MAX ? 4 * READAHEAD_MAX : n;
-}
-
-/* Sees to it that a read of `want` pages finds frames: D7 wants that done here, holding nothing. */
-static void keep_frames(struct pinfold *m, enum frame_kind kind, unsigned long want)
-{
-	unsigned long free = atomic_load(kind == FRAME_DIRECT ? &m->nr_direct_free : &m->nr_free);
-	unsigned long n = reclaim_size(m, kind);
-
-	if (likely(free >= want) || (want > n && free >= n))
-		return;
-	reclaim_clean(m, kind, want - free > n ? want - free : n);
-}
-
 /* No frame: reclaim; none to be had: a commit may free some, unless this thread is what it waits for. */
 static int wait_for_frame(struct faultin *fi, struct address_space *mapping)
 {
 	struct pinfold *m = fi->mm->machine;
-	enum frame_kind kind = kind_of(mapping);
+	enum frame_kind kind = mapping_kind(mapping);
 	uint32_t seen = atomic_load(&m->commit_event);
 	bool pending;
 	uint64_t now;
@@ -195,7 +171,7 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 	atomic_fetch_add(&mapping->users, 1);
 	/* Once a fault: what the last look read must not go before this one sees it. */
 	if (!fi->looked && !(fi->flags & FAULT_NOWAIT))
-		keep_frames(fi->mm->machine, kind_of(mapping), READAHEAD_MAX);
+		reclaim_keep(fi->mm->machine, mapping_kind(mapping), READAHEAD_MAX);
 	fi->looked = true;
 	fact = handle_mm_fault(&vmf);
 	if (vmf.dropped) {
@@ -307,7 +283,7 @@ static void read_ahead(struct gup *g)
 		return;
 	if (n > TABLE_SLOTS)
 		n = TABLE_SLOTS;
-	keep_frames(g->fi.mm->machine, kind_of(g->vma->mapping), n);
+	reclaim_keep(g->fi.mm->machine, mapping_kind(g->vma->mapping), n);
 	filemap_readahead(g->vma->mapping, vma_index(g->vma, g->addr), n);
 	g->ahead = g->addr + (n << PAGE_SHIFT);
 }

@@ -304,9 +304,21 @@ static long shrink_lists(struct pinfold *m, enum frame_kind kind, unsigned long 
 	return (long)freed;
 }
 
-long reclaim_clean(struct pinfold *m, enum frame_kind kind, unsigned long target)
+unsigned long reclaim_size(const struct pinfold *m, enum frame_kind kind)
 {
-	return shrink_lists(m, kind, target, false);
+	unsigned long n = (kind == FRAME_DIRECT ? m->direct_frames : m->pool_frames) / 16;
+
+	return n < 16 ? 16 : n > 4 * READAHEAD_MAX ? 4 * READAHEAD_MAX : n;
+}
+
+void reclaim_keep(struct pinfold *m, enum frame_kind kind, unsigned long want)
+{
+	unsigned long free = atomic_load(kind == FRAME_DIRECT ? &m->nr_direct_free : &m->nr_free);
+	unsigned long n = reclaim_size(m, kind);
+
+	if (likely(free >= want) || (want > n && free >= n))
+		return;
+	shrink_lists(m, kind, want - free > n ? want - free : n, false);
 }
 
 long reclaim_frames(struct pinfold *m, enum frame_kind kind, unsigned long target, bool *pending)

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +19,6 @@
 
 #define TMPFS 0x01021994
 
-static uint64_t started;
-
-void demo_progress(const char *format, ...)
-{
-	va_list ap;
-
-	fprintf(stderr, "[%5.1f s] ", (double)(now_ns() - started) / 1e9);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fprintf(stderr, "\n");
-}
 
 /* A whole number with K, M or G.  False: it is none, or not within the bounds. */
 static bool parse(const char *text, uint64_t low, uint64_t high, uint64_t *out)
@@ -270,8 +257,8 @@ int cmd_demo(int argc, char **argv)
 		                  .seconds = 2 };
 	int opt, rc;
 
-	started = now_ns();
-	o.seed = started % 1000000;
+	demo_progress_start();
+	o.seed = now_ns() % 1000000;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		const char *wrong;
 

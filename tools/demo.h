@@ -75,7 +75,8 @@ void demo_pins_print(const struct pins_result *r);
 
 /* ---- words ---- */
 
-/* A line about what goes on now, on stderr. */
+/* A line about what goes on now, on stderr, with the seconds since the start. */
+void demo_progress_start(void);
 void demo_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The text of examples/first.c. */
 extern const char demo_example[];
