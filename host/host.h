@@ -41,6 +41,9 @@ int host_memfd_alloc(int fd, uint64_t off, size_t len);
 int host_memfd_punch(int fd, uint64_t off, size_t len);
 /* Maps all of it shared, readable and writable, not inherited by fork.  NULL on failure. */
 void *host_memfd_map(int fd, size_t len);
+/* Copies memory that the application or a device may be storing to, as a device would: old or new words,
+ * that is their affair.  ThreadSanitizer is not asked about it. */
+void host_copy_shared(void *to, const void *from, size_t n);
 /* Asks for 2 MiB host pages behind [p, p+len); a hint, failure is fine. */
 void host_collapse(void *p, size_t len);
 

@@ -6,6 +6,7 @@
  * is a SIGBUS inside the library, a failed fallocate is an error code.
  */
 #include <errno.h>
+#include <string.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -143,3 +144,21 @@ int host_read_text(const char *path, char *buf, size_t size)
 	errno = kept;
 	return err ? err : (int)have;
 }
+
+#ifdef __SANITIZE_THREAD__
+/* Not memcpy(), which the sanitizer replaces, nor a loop that the compiler makes one of. */
+__attribute__((no_sanitize("thread"), optimize("no-tree-loop-distribute-patterns")))
+void host_copy_shared(void *to, const void *from, size_t n)
+{
+	const volatile unsigned char *f = from;
+	volatile unsigned char *t = to;
+
+	while (n--)
+		*t++ = *f++;
+}
+#else
+void host_copy_shared(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+}
+#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* access.c - copying from and to an mm through short pins, and pins as iovecs. */
 #include <errno.h>
-#include <string.h>
 
 #include "lib/export.h"
 #include "mm/gup.h"
@@ -22,9 +21,9 @@ static long copy_some(struct mm_struct *mm, unsigned long addr, char *buf, size_
 		size_t n = PAGE_SIZE - skip < len - done ? PAGE_SIZE - skip : len - done;
 
 		if (flags & FOLL_WRITE)
-			memcpy(p, buf + done, n);
+			host_copy_shared(p, buf + done, n);
 		else
-			memcpy(buf + done, p, n);
+			host_copy_shared(buf + done, p, n);
 		done += n;
 	}
 	if (got > 0 && (flags & FOLL_WRITE))

@@ -6,7 +6,7 @@
  *
  * Only debug builds count calls; others skip.  Sanitizer builds find the memory that is lost.
  */
-#include "world.h"
+#include "../api/world.h"
 
 #include "host/fake.h"
 #include "mm/machine.h"
