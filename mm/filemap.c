@@ -331,10 +331,6 @@ static uint64_t readahead_size(struct address_space *mapping, uint64_t index, ui
 		size = size < 2 ? 4 : size < READAHEAD_MAX ? size * 2 : READAHEAD_MAX;
 	n = want > size ? want : size;
 	room = mapping->memfd >= 0 ? atomic_load(&m->nr_direct_free) : atomic_load(&m->nr_free);
-	/* While memory is empty a random reader fills it faster in larger pieces: the device charges for the
-	 * request. */
-	if (n < READ_FRESH && room > m->nr_frames / 4)
-		n = READ_FRESH;
 	/* Reading ahead must not eat the frames that others fault for. */
 	if (n > room / 2 + 1)
 		n = room / 2 + 1;

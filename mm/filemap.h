@@ -17,7 +17,6 @@
 #include "mm/lru.h"
 
 #define FILL_PAGES 64u      /* one read: 256 KiB */
-#define READ_FRESH 8u        /* at a random fault while there is room */
 #define READAHEAD_MAX 64u   /* of a sequential reader at its faults */
 
 enum page_fact {

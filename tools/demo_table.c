@@ -219,9 +219,9 @@ void demo_speed_print(const struct demo_options *o, const struct column *columns
 	}
 	printf("Threads meet, freeze and go on; a further thread waits for the commit.  mmap cannot "
 	       "freeze: its\ncut is not fixed.  LMDB has one writer: the further thread applies the "
-	       "transfers and commits.\nColumns with a limit start with a cold\ncache and %g s of warm-up.  Bytes: "
-	       "write_bytes of /proc/self/io.  Flushes: fsync, fdatasync, msync\nand O_DSYNC writes "
-	       "counted on their way to the kernel; pinfold's as its commit reports them.\n"
+	       "transfers and commits.\nColumns with a limit start with a cold cache and %g s of "
+	       "warm-up.\nBytes: write_bytes of /proc/self/io.  Flushes: fsync, fdatasync, msync and O_DSYNC "
+	       "writes counted\non their way to the kernel; pinfold's as its commit reports them.  "
 	       "Memory: %s.\n",
 	       0.6 * o->seconds,
 	       counted ? "of the cgroup, page cache included" :
