@@ -259,6 +259,7 @@ static void write_to_a_free_frame_is_found(void **state)
 	(void)state;
 	if (!PINFOLD_DEBUG_BUILD) {
 		close_machine(m);
+		print_message("skipped: needs the debug build\n");
 		skip();
 	}
 	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {

@@ -100,8 +100,10 @@ static void a_write_to_a_free_frame_breaks_I3(void **state)
 	unsigned o = 0;
 	char *c;
 
-	if (!PINFOLD_DEBUG_BUILD)
+	if (!PINFOLD_DEBUG_BUILD) {
+		print_message("skipped: needs the debug build\n");
 		skip();
+	}
 	while (w->m->buddy[o] == NO_PFN)
 		o++;
 	c = pfn_to_page(w->m, w->m->buddy[o])->addr;

@@ -238,8 +238,10 @@ static void take_equal_leaves_upwards(void)
 static void ranks_are_checked_in_debug_builds(void **state)
 {
 	(void)state;
-	if (!PINFOLD_DEBUG_BUILD)
+	if (!PINFOLD_DEBUG_BUILD) {
+		print_message("skipped: needs the debug build\n");
 		skip();
+	}
 	assert_true(WIFSIGNALED(in_child(take_against_the_order)));
 	assert_true(WIFSIGNALED(in_child(take_equal_leaves_downwards)));
 	assert_int_equal(in_child(take_equal_leaves_upwards), 0);
@@ -463,7 +465,7 @@ static struct host_ring *need_ring(unsigned entries)
 	struct host_ring *ring = host_ring_create(entries);
 
 	if (!ring) {
-		print_message("io_uring is refused\n");
+		print_message("skipped: io_uring is refused\n");
 		skip();
 	}
 	return ring;
@@ -807,7 +809,7 @@ static void open_window(bool async)
 	memset(&win, 0, sizeof(win));
 	win.uffd = host_uffd_open(async, &how);
 	if (win.uffd < 0) {
-		print_message("userfaultfd is refused: async %d, error %d\n", async, win.uffd);
+		print_message("skipped: userfaultfd is refused: async %d, error %d\n", async, win.uffd);
 		assert_int_equal(how, 0);
 		skip();
 	}
@@ -1068,6 +1070,7 @@ static void nth_call_fails_once(void **state)
 	if (!PINFOLD_DEBUG_BUILD) {
 		assert_int_equal(host_inject(1), 0);
 		assert_false(host_fail());
+		print_message("skipped: needs the debug build\n");
 		skip();
 	}
 	host_inject(2);

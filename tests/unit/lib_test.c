@@ -125,8 +125,10 @@ static void slab_without_memory(void **state)
 	unsigned n = 0;
 
 	(void)state;
-	if (!PINFOLD_DEBUG_BUILD)
+	if (!PINFOLD_DEBUG_BUILD) {
+		print_message("skipped: needs the debug build\n");
 		skip();
+	}
 	slab_init(&s, 1024, 4096);
 	host_inject(1);
 	assert_null(slab_alloc(&s));
@@ -404,8 +406,10 @@ static void set_without_memory(void **state)
 	static const uint64_t fresh[] = { 4, 700, 1ull << 20, 1ull << 34, 1ull << 51, UINT64_MAX };
 
 	(void)state;
-	if (!PINFOLD_DEBUG_BUILD)
+	if (!PINFOLD_DEBUG_BUILD) {
+		print_message("skipped: needs the debug build\n");
 		skip();
+	}
 	for (int filled = 0; filled <= 5; filled++)
 		for (int f = 0; f < 6; f++)
 			for (unsigned nth = 1; !set_failing(fresh[f], filled, nth);)
