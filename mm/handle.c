@@ -19,8 +19,11 @@ static struct slab mms = {
 
 struct pinfold_file *file_struct_alloc(void)
 {
-	struct pinfold_file *f = slab_alloc(&files);
+	struct pinfold_file *f;
 
+	call_begin();
+	f = slab_alloc(&files);
+	call_end();
 	if (f)
 		memset(f, 0, sizeof(*f));
 	return f;
@@ -29,13 +32,18 @@ struct pinfold_file *file_struct_alloc(void)
 void file_struct_free(struct pinfold_file *f)
 {
 	atomic_store(&f->magic, 0);
+	call_begin();
 	slab_free(&files, f);
+	call_end();
 }
 
 struct mm_struct *mm_struct_alloc(void)
 {
-	struct mm_struct *mm = slab_alloc(&mms);
+	struct mm_struct *mm;
 
+	call_begin();
+	mm = slab_alloc(&mms);
+	call_end();
 	if (mm)
 		memset(mm, 0, sizeof(*mm));
 	return mm;
@@ -44,7 +52,9 @@ struct mm_struct *mm_struct_alloc(void)
 void mm_struct_free(struct mm_struct *mm)
 {
 	mm->magic = 0;
+	call_begin();
 	slab_free(&mms, mm);
+	call_end();
 }
 
 int machine_check_live(const struct pinfold *m)

@@ -30,27 +30,18 @@ static int window_setup(struct pinfold *m)
 	                                            host_fault_handler(window_fault);
 }
 
-PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window window,
-                                     struct mm_struct **out)
+static int mm_create(struct pinfold *m, enum pinfold_window window, struct mm_struct **out)
 {
 	struct mm_struct *mm;
-	int r = machine_check_live(m);
+	int r;
 
-	if (!r && (!out || (window != PINFOLD_WINDOW_NONE && window != PINFOLD_WINDOW_DIRECT)))
-		r = -EINVAL;
-	if (!r && window == PINFOLD_WINDOW_DIRECT)
-		r = window_setup(m);
-	if (r)
-		return r;
 	mm = mm_struct_alloc();
 	if (!mm)
 		return -ENOMEM;
 	mm->machine = m;
 	mm->window = window;
 	host_rwsem_init(&mm->mmap_lock, HOST_RANK_MMAP);
-	call_begin();
 	r = pgtable_init(mm);
-	call_end();
 	if (r) {
 		mm_struct_free(mm);
 		return r;
@@ -63,6 +54,24 @@ PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window wind
 	atomic_fetch_add(&m->nr_mms, 1);
 	*out = mm;
 	return 0;
+}
+
+PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window window,
+                                     struct mm_struct **out)
+{
+	int r = machine_check_live(m);
+
+	if (!r && (!out || (window != PINFOLD_WINDOW_NONE && window != PINFOLD_WINDOW_DIRECT)))
+		r = -EINVAL;
+	if (r)
+		return r;
+	call_begin();
+	if (window == PINFOLD_WINDOW_DIRECT)
+		r = window_setup(m);
+	if (!r)
+		r = mm_create(m, window, out);
+	call_end();
+	return r;
 }
 
 PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
