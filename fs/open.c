@@ -115,6 +115,19 @@ static int finish_open(struct pinfold_file *f, const struct pinfold_file_options
 	return size > mapping->max_size ? -EFBIG : direct_setup(mapping);
 }
 
+/* The end of both opens: the file is the caller's, or what was set up of it goes.  r. */
+static int hand_out(struct pinfold_file *f, int r, struct pinfold_file **file)
+{
+	if (r) {
+		mapping_free(&f->mapping);
+		file_struct_free(f);
+		return r;
+	}
+	publish(f);
+	*file = f;
+	return 0;
+}
+
 PINFOLD_EXPORT int pinfold_open(struct pinfold *m, const char *path, struct pinfold_file_options *opts,
                                 struct pinfold_file **file)
 {
@@ -137,14 +150,7 @@ PINFOLD_EXPORT int pinfold_open(struct pinfold *m, const char *path, struct pinf
 		if (r)
 			f->mapping.ops->release(&f->mapping);
 	}
-	if (r) {
-		mapping_free(&f->mapping);
-		file_struct_free(f);
-		return r;
-	}
-	publish(f);
-	*file = f;
-	return 0;
+	return hand_out(f, r, file);
 }
 
 PINFOLD_EXPORT int pinfold_open_memory(struct pinfold *m, uint64_t bytes,
@@ -164,15 +170,7 @@ PINFOLD_EXPORT int pinfold_open_memory(struct pinfold *m, uint64_t bytes,
 	if (!f)
 		return -ENOMEM;
 	shmem_init(&f->mapping, bytes);
-	r = finish_open(f, &o);
-	if (r) {
-		mapping_free(&f->mapping);
-		file_struct_free(f);
-		return r;
-	}
-	publish(f);
-	*file = f;
-	return 0;
+	return hand_out(f, finish_open(f, &o), file);
 }
 
 static bool any_held(struct address_space *mapping)
