@@ -48,15 +48,7 @@ static struct pinfold_file *file_alloc(struct pinfold *m, unsigned flags)
 	if (!f)
 		return NULL;
 	mapping = &f->mapping;
-	mapping->machine = m;
-	mapping->flags = flags;
-	mapping->memfd = -1;
-	host_mutex_init(&mapping->pages_lock, HOST_RANK_PAGES);
-	host_mutex_init(&mapping->i_mmap_lock, HOST_RANK_IMMAP);
-	host_mutex_init(&mapping->wb_lock, HOST_RANK_STATE);
-	host_rwsem_init(&mapping->section_sem, HOST_RANK_SECTION);
-	host_rwsem_init(&mapping->freeze_sem, HOST_RANK_FREEZE);
-	sparse_init(&mapping->pages, &m->nodes);
+	mapping_init(mapping, m, flags);
 	return f;
 }
 

@@ -85,9 +85,14 @@ enum host_rank {
 	HOST_RANK_TABLE = 55,   /* the table of machines and windows */
 	HOST_RANK_TLB = 57,     /* notes of translations to drop, against unmapping */
 	HOST_RANK_IMMAP = 60,   /* the list of a file's mappings */
-	HOST_RANK_LEAF = 70,    /* one page table */
+	HOST_RANK_ANON = 61,    /* the list of private mappings */
+	HOST_RANK_NOTIFY = 63,  /* an mm's notifiers, around their callbacks */
+	HOST_RANK_DIR = 65,     /* a page table that points to tables */
+	HOST_RANK_LEAF = 70,    /* a page table that points to pages */
+	HOST_RANK_WINDOW = 75,  /* translations of extent windows */
 	HOST_RANK_PAGES = 80,   /* a file's index of pages */
 	HOST_RANK_LRU = 85,
+	HOST_RANK_CACHE = 88,   /* a few free frames */
 	HOST_RANK_ALLOC = 90,   /* frames */
 	HOST_RANK_SLAB = 93,
 	HOST_RANK_RING = 95,
@@ -120,6 +125,7 @@ void host_read_lock_nested(struct host_rwsem *s);
 bool host_read_trylock(struct host_rwsem *s);
 void host_read_unlock(struct host_rwsem *s);
 void host_write_lock(struct host_rwsem *s);
+bool host_write_trylock(struct host_rwsem *s); /* its rank is not asked: it does not wait */
 /* false: not got before the deadline (host_now() time; 0: none). */
 bool host_write_lock_until(struct host_rwsem *s, uint64_t deadline);
 void host_write_unlock(struct host_rwsem *s);
@@ -228,11 +234,27 @@ int host_window_drop(unsigned long addr, size_t len);
 int host_window_scan(unsigned long addr, size_t len, void (*hit)(void *, unsigned long, size_t),
                      void *arg);
 
-/* fault(addr, write) is called for SIGBUS and SIGSEGV: true if served.  Installed once; signals not
+/*
+ * Extent windows: pieces of memory files in a stretch of addresses that is reserved and empty: touching it is
+ * SIGSEGV.  Not inherited by fork() where nothing was mapped; who forks unmaps the rest (host_window_unmap()).
+ * map and clear: -ENOMEM when the process has too many mappings.  All of them [sig].
+ */
+long host_extent_reserve(size_t len, size_t align); /* address or -errno */
+int host_extent_map(unsigned long addr, size_t len, int fd, uint64_t off, bool writable);
+int host_extent_zeroes(unsigned long addr, size_t len); /* readable, nothing behind it */
+int host_extent_protect(unsigned long addr, size_t len, bool writable); /* of what is mapped */
+int host_extent_clear(unsigned long addr, size_t len);
+
+enum host_fault {
+	HOST_FAULT_OTHER,  /* not ours: the signal goes where it went before */
+	HOST_FAULT_SERVED,
+	HOST_FAULT_BUS     /* ours, and there is nothing to show: SIGBUS, also where the host says SIGSEGV */
+};
+/* fault(addr, write) is called for SIGBUS and SIGSEGV.  Installed once; signals not
  * served go to the handler that was there.  0 or -errno. */
-int host_fault_handler(bool (*fault)(unsigned long addr, bool write, int sig));
+int host_fault_handler(enum host_fault (*fault)(unsigned long addr, bool write, int sig));
 /* Names fault() without installing anything, for applications that call host_fault_dispatch(). */
-int host_fault_use(bool (*fault)(unsigned long addr, bool write, int sig));
+int host_fault_use(enum host_fault (*fault)(unsigned long addr, bool write, int sig));
 /* The same for an application's own handler: true if served.  [sig] */
 bool host_fault_dispatch(int sig, void *siginfo, void *ucontext);
 
@@ -240,6 +262,8 @@ bool host_fault_dispatch(int sig, void *siginfo, void *ucontext);
 
 struct pinfold_probe;
 void host_probe(struct pinfold_probe *probe);
+/* max_map_count only. */
+void host_probe_mappings(struct pinfold_probe *probe);
 uint64_t host_memory_limit(void);
 
 /*

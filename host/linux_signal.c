@@ -16,7 +16,7 @@
 
 #include "host/host.h"
 
-typedef bool (*fault_fn)(unsigned long addr, bool write, int sig);
+typedef enum host_fault (*fault_fn)(unsigned long addr, bool write, int sig);
 
 static _Atomic(fault_fn) serve;
 static struct sigaction old_bus, old_segv; /* written before `serve`, read after it */
@@ -63,23 +63,29 @@ static bool is_access(int sig, const siginfo_t *info)
 	return sig == SIGSEGV && (info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR);
 }
 
-bool host_fault_dispatch(int sig, void *siginfo, void *ucontext)
+static enum host_fault dispatch(int sig, void *siginfo, void *ucontext)
 {
 	/* acquire: pairs with the release in install(): old_* are there */
 	fault_fn fn = atomic_load_explicit(&serve, memory_order_acquire);
 	siginfo_t *info = siginfo;
 	int kept = errno;
-	bool served;
+	enum host_fault fact;
 
 	if (!fn || !is_access(sig, info))
-		return false;
-	served = fn((unsigned long)info->si_addr, is_write(ucontext), sig);
+		return HOST_FAULT_OTHER;
+	fact = fn((unsigned long)info->si_addr, is_write(ucontext), sig);
 	errno = kept;
-	return served;
+	return fact;
 }
 
-/* The signal as if we had never been there; for a sent one now, for a fault at the next try. */
-static void default_action(int sig, siginfo_t *info)
+bool host_fault_dispatch(int sig, void *siginfo, void *ucontext)
+{
+	return dispatch(sig, siginfo, ucontext) == HOST_FAULT_SERVED;
+}
+
+/* The signal as if we had never been there; for a sent one, or one we made of another, now, for a fault at the next
+ * try. */
+static void default_action(int sig, siginfo_t *info, bool now)
 {
 	struct sigaction dfl;
 
@@ -87,10 +93,10 @@ static void default_action(int sig, siginfo_t *info)
 	dfl.sa_handler = SIG_DFL;
 	sigemptyset(&dfl.sa_mask);
 	sigaction(sig, &dfl, NULL);
-	if (info->si_code > 0)
+	if (info->si_code > 0 && !now)
 		return;
-	/* with its siginfo, who sent it; a kernel that refuses gets a plain one */
-	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info))
+	/* with its siginfo, who sent it; a kernel that refuses gets a plain one, and so does one we made */
+	if (info->si_code > 0 || syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info))
 		syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), sig);
 }
 
@@ -108,7 +114,7 @@ static void call_old(struct sigaction *old, int sig, siginfo_t *info, void *ucon
 		old->sa_handler(sig);
 }
 
-static void pass_on(struct sigaction *old, int sig, siginfo_t *info, void *ucontext)
+static void pass_on(struct sigaction *old, int sig, siginfo_t *info, void *ucontext, bool made)
 {
 	static _Atomic uint32_t reset[2]; /* SA_RESETHAND handlers that have run */
 	bool plain = !(old->sa_flags & SA_SIGINFO);
@@ -117,11 +123,11 @@ static void pass_on(struct sigaction *old, int sig, siginfo_t *info, void *ucont
 		return;
 	/* an ignored fault would repeat for ever: the kernel kills then, and so do we */
 	if (plain && (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN))
-		default_action(sig, info);
+		default_action(sig, info, made);
 	/* relaxed: one of two threads gets the 0, nothing else is ordered */
 	else if (old->sa_flags & SA_RESETHAND &&
 	         atomic_exchange_explicit(&reset[sig == SIGBUS], 1, memory_order_relaxed))
-		default_action(sig, info);
+		default_action(sig, info, made);
 	else
 		call_old(old, sig, info, ucontext);
 }
@@ -130,8 +136,23 @@ static void on_signal(int sig, siginfo_t *info, void *ucontext)
 {
 	int kept = errno;
 
-	if (!host_fault_dispatch(sig, info, ucontext))
-		pass_on(sig == SIGBUS ? &old_bus : &old_segv, sig, info, ucontext);
+	switch (dispatch(sig, info, ucontext)) {
+	case HOST_FAULT_SERVED:
+		break;
+	case HOST_FAULT_OTHER:
+		pass_on(sig == SIGBUS ? &old_bus : &old_segv, sig, info, ucontext, false);
+		break;
+	case HOST_FAULT_BUS:
+		if (sig == SIGSEGV) {
+			siginfo_t bus = *info;
+
+			bus.si_signo = SIGBUS;
+			bus.si_code = BUS_ADRERR;
+			pass_on(&old_bus, SIGBUS, &bus, ucontext, true);
+		} else {
+			pass_on(&old_bus, sig, info, ucontext, false);
+		}
+	}
 	errno = kept;
 }
 
@@ -164,7 +185,7 @@ static void install(void)
 		sigaction(SIGBUS, &old_bus, NULL);
 }
 
-int host_fault_handler(bool (*fault)(unsigned long addr, bool write, int sig))
+int host_fault_handler(enum host_fault (*fault)(unsigned long addr, bool write, int sig))
 {
 	static struct host_mutex lock = HOST_MUTEX_INIT(HOST_RANK_STAT);
 	int kept = errno;
@@ -177,7 +198,7 @@ int host_fault_handler(bool (*fault)(unsigned long addr, bool write, int sig))
 	return install_err;
 }
 
-int host_fault_use(bool (*fault)(unsigned long addr, bool write, int sig))
+int host_fault_use(enum host_fault (*fault)(unsigned long addr, bool write, int sig))
 {
 	/* release: nothing is passed on by us, old_* are not looked at */
 	atomic_store_explicit(&serve, fault, memory_order_release);

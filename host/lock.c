@@ -40,7 +40,12 @@ static const char *rank_name(uint32_t rank)
 	case HOST_RANK_FREEZE: return "freeze";
 	case HOST_RANK_TLB: return "tlb";
 	case HOST_RANK_IMMAP: return "immap";
+	case HOST_RANK_ANON: return "anon";
+	case HOST_RANK_NOTIFY: return "notify";
+	case HOST_RANK_DIR: return "dir";
 	case HOST_RANK_LEAF: return "leaf";
+	case HOST_RANK_WINDOW: return "window";
+	case HOST_RANK_CACHE: return "cache";
 	case HOST_RANK_PAGES: return "pages";
 	case HOST_RANK_LRU: return "lru";
 	case HOST_RANK_ALLOC: return "alloc";
@@ -64,7 +69,7 @@ static _Noreturn void rank_panic(const char *how, uint32_t rank, const char *and
 
 static bool may_nest(const struct held *in, const void *lock, uint32_t rank)
 {
-	if (rank == HOST_RANK_LEAF && in->rank == HOST_RANK_LEAF)
+	if (rank == in->rank && rank == HOST_RANK_LEAF)
 		return (uintptr_t)lock > (uintptr_t)in->lock;
 	return rank > in->rank;
 }
@@ -300,6 +305,20 @@ bool host_write_lock_until(struct host_rwsem *s, uint64_t deadline)
 			return false;
 		}
 		sleep_on(s, seen, deadline ? deadline - now : 0);
+	}
+	note_taken(s, s->rank);
+	return true;
+}
+
+bool host_write_trylock(struct host_rwsem *s)
+{
+	/* seq_cst: as in host_write_lock_until() */
+	atomic_fetch_add_explicit(&s->writers, 1, memory_order_seq_cst);
+	if (!enter_writer(s)) {
+		/* release: pairs with the acquire of writers in enter_reader */
+		atomic_fetch_sub_explicit(&s->writers, 1, memory_order_release);
+		wake_all(s);
+		return false;
 	}
 	note_taken(s, s->rank);
 	return true;

@@ -155,6 +155,11 @@ static int probe_scan(void)
 	return err;
 }
 
+void host_probe_mappings(struct pinfold_probe *probe)
+{
+	probe->max_map_count = read_number("/proc/sys/vm/max_map_count", 65530);
+}
+
 void host_probe(struct pinfold_probe *probe)
 {
 	int kept = errno;
@@ -171,7 +176,7 @@ void host_probe(struct pinfold_probe *probe)
 	/* the whole set of events, as a window needs it; how says which door was open */
 	host_close(host_uffd_open(false, &probe->uffd_how));
 	probe->memlock = getrlimit(RLIMIT_MEMLOCK, &rl) ? 0 : (uint64_t)rl.rlim_cur;
-	probe->max_map_count = read_number("/proc/sys/vm/max_map_count", 65530);
+	host_probe_mappings(probe);
 	probe->memory_limit = host_memory_limit();
 	errno = kept;
 }

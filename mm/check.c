@@ -55,6 +55,7 @@ int mm_check(struct pinfold *m)
 	for (struct mm_struct *mm = m->mms; mm; mm = mm->next)
 		if (mm->magic == MM_MAGIC)
 			bad += rmap_check_mm(mm);
+	bad += rmap_check_counts(m) + filemap_check(&m->shared) + extent_check(m);
 	return bad;
 }
 
@@ -84,7 +85,7 @@ static void frames(struct pinfold *m, struct pinfold_stats *s)
 			s->refs += pc_refs(c);
 	}
 	s->frames = m->pool_frames;
-	s->frames_free = atomic_load(&m->nr_free);
+	s->frames_free = free_frames(m, &s->frames_cached);
 	s->direct_frames = m->direct_frames;
 	s->direct_free = atomic_load(&m->nr_direct_free);
 	s->staging = m->staging_total;
@@ -115,6 +116,22 @@ static void events(struct pinfold *m, struct pinfold_stats *s)
 	s->checkpoints = event(m, CHECKPOINTS);
 	s->window_installs = event(m, WINDOW_INSTALLS);
 	s->window_drops = event(m, WINDOW_DROPS);
+	s->zero_maps = event(m, ZERO_MAPS);
+	s->cow_copied = event(m, COW_COPIED);
+	s->cow_reused = event(m, COW_REUSED);
+	s->unshared = event(m, UNSHARED);
+	s->folios_mapped = event(m, FOLIOS_MAPPED);
+	s->folio_fallbacks = event(m, FOLIO_FALLBACKS);
+	s->folios_split = event(m, FOLIOS_SPLIT);
+	s->mappings_split = event(m, MAPPINGS_SPLIT);
+	s->forks = event(m, FORKS);
+	s->leaves_shared = event(m, LEAVES_SHARED);
+	s->leaves_copied = event(m, LEAVES_COPIED);
+	s->fork_copied = event(m, FORK_COPIED);
+	s->moved_tables = event(m, MOVED_TABLES);
+	s->moved_slots = event(m, MOVED_SLOTS);
+	s->window_evicted = event(m, WINDOW_EVICTED);
+	s->notified = event(m, NOTIFIED);
 }
 
 PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *stats)
@@ -139,6 +156,9 @@ PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *st
 		s.tables += m->tables[i].live;
 	s.uring_reads = host_ring_count(m->ring, false);
 	s.uring_writes = host_ring_count(m->ring, true);
+	host_lock(&m->window_lock);
+	s.window_vmas = m->window_vmas;
+	host_unlock(&m->window_lock);
 	s.invariants_broken = debug_broken_count();
 	memcpy(stats, &s, stats->size);
 	return 0;

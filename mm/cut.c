@@ -61,7 +61,7 @@ static bool mark_dirty(struct page *page, bool force)
 
 void cut_set_dirty(struct page *page)
 {
-	/* A page that left its file (clause D6): only a flag, and it goes nowhere. */
+	/* Anonymous, or it left its file (clause D6): it goes nowhere. */
 	if (page->mapping)
 		mark_dirty(page, true);
 }

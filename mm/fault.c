@@ -11,19 +11,20 @@
 
 static bool may_access(const struct vm_fault *vmf)
 {
-	if (vmf->flags & FAULT_WRITE)
-		return vmf->vma->prot & PINFOLD_PROT_WRITE;
+	if (vmf->flags & FAULT_WRITE) /* FORCE: into a copy, so not where stores are shared (V5) */
+		return (vmf->vma->prot & PINFOLD_PROT_WRITE) ||
+		       ((vmf->flags & FAULT_FORCE) && vma_private(vmf->vma));
 	return (vmf->vma->prot & PINFOLD_PROT_READ) || (vmf->flags & FAULT_FORCE);
 }
 
-/* What a slot of this VMA may say about a page. */
+/* What a slot of a shared mapping may say about a page. */
 static uint64_t slot_rights(const struct vm_fault *vmf)
 {
 	const struct address_space *mapping = vmf->vma->mapping;
 	uint64_t bits = 0;
 
 	if (vmf->vma->prot & PINFOLD_PROT_READ)
-		bits |= SLOT_READ;
+		bits |= SLOT_READ | SLOT_PINR | SLOT_LTR;
 	if (!(vmf->flags & FAULT_WRITE))
 		return bits;
 	bits |= SLOT_WRITE;
@@ -52,7 +53,8 @@ static bool slot_good(uint64_t slot, const struct vm_fault *vmf)
  */
 static enum fault_fact install(struct vm_fault *vmf, uint64_t slot)
 {
-	bool async = vmf->vma->mapping->flags & PINFOLD_FILE_ASYNC_WP;
+	struct page *page = pfn_to_page(vmf->vma->mm->machine, slot >> PAGE_SHIFT);
+	bool async = vma_async(vmf->vma);
 	int r;
 
 	/* A load's translation comes with those around it, in one system call: fault_around(). */
@@ -63,11 +65,11 @@ static enum fault_fact install(struct vm_fault *vmf, uint64_t slot)
 	 * was dropped, that does nothing, and the access comes back for it.
 	 */
 	if (vmf->mapped && !async)
-		r = tlb_unprotect(vmf->vma, vmf->addr);
+		r = tlb_unprotect(vmf->vma, vmf->addr, page);
 	else
-		r = tlb_install(vmf->vma, vmf->addr, PAGE_SIZE, (slot & SLOT_WRITE) && !async);
+		r = tlb_install(vmf->vma, vmf->addr, 1, page, (slot & SLOT_WRITE) && !async);
 	if (!r)
-		set_flag(pfn_to_page(vmf->vma->mm->machine, slot >> PAGE_SHIFT), PG_window);
+		set_flag(page, PG_window);
 	vmf->error = r;
 	return r ? FAULT_ERROR : FAULT_DONE;
 }
@@ -99,6 +101,7 @@ static enum fault_fact get_page_for(struct vm_fault *vmf, struct page_request *r
 		atomic_fetch_sub(&mapping->users, 1);
 	}
 	vmf->error = rq->error;
+	vmf->kind = mapping->memfd >= 0 ? FRAME_DIRECT : FRAME_POOL;
 	switch (fact) {
 	case PAGE_OK:
 		return drop ? FAULT_AGAIN : FAULT_DONE;
@@ -129,18 +132,20 @@ static enum fault_fact make_writable(struct vm_fault *vmf, struct page *page)
 }
 
 /* Sets the slot and installs.  The reference on page becomes the slot's or is given back. */
-static enum fault_fact set_slot(struct vm_fault *vmf, struct table *leaf, struct page *page)
+static enum fault_fact set_slot(struct vm_fault *vmf, struct page *page)
 {
-	slot_t *slot = pt_slot(leaf, vmf->addr);
-	enum fault_fact fact;
-	bool taken;
+	enum fault_fact fact = FAULT_ERROR;
+	struct pt_pos pos;
+	bool taken = false;
 
 	VM_BUG_ON_PAGE(!has_flag(page, PG_uptodate) || page->mapping != vmf->vma->mapping, page);
 	VM_BUG_ON_PAGE(page->index != vma_index(vmf->vma, vmf->addr), page);
-	host_lock(&leaf->lock);
-	taken = rmap_map(leaf, slot, vmf->vma->mm->machine, page, slot_rights(vmf));
-	fact = install(vmf, atomic_load_explicit(slot, memory_order_relaxed));
-	host_unlock(&leaf->lock);
+	vmf->error = pt_own(vmf->vma->mm, vmf->addr, &pos);
+	if (!vmf->error) {
+		taken = rmap_map(pos.table, pos.slot, vmf->vma->mm->machine, page, slot_rights(vmf));
+		fact = install(vmf, atomic_load_explicit(pos.slot, memory_order_relaxed));
+		pt_unlock(&pos);
+	}
 	if (!taken)
 		put_internal(vmf->vma->mm->machine, page);
 	return fact;
@@ -156,86 +161,163 @@ static void count_fault(struct vm_fault *vmf, uint64_t old)
 		count_event(m, old ? FAULTS_MINOR : FAULTS_MISSING, 1);
 }
 
+/* The slot as it is, and whether that is enough; then the translation is installed. */
+static bool look(struct vm_fault *vmf, uint64_t *old, enum fault_fact *fact)
+{
+	struct pinfold *m = vmf->vma->mm->machine;
+	struct pt_pos pos;
+	bool good;
+
+	*old = 0;
+	if (!pt_lock(vmf->vma->mm, vmf->addr, &pos))
+		return false;
+	/* A leaf that is shared has nothing of a shared mapping. */
+	if (!pos.shared && !pos.huge)
+		*old = atomic_load_explicit(pos.slot, memory_order_relaxed);
+	good = slot_good(*old, vmf);
+	if (good) {
+		/* The translation was dropped, or never there: the slot is the truth.  Repeating an
+		 * install that another thread did is harmless. */
+		*fact = install(vmf, *old);
+		set_flag(pfn_to_page(m, *old >> PAGE_SHIFT), PG_referenced);
+	}
+	pt_unlock(&pos);
+	if (good)
+		count_event(m, FAULTS_MINOR, 1);
+	vmf->mapped = *old & SLOT_READ;
+	return good;
+}
+
+static enum fault_fact shared_fault(struct vm_fault *vmf, struct page_request *rq)
+{
+	struct mm_struct *mm = vmf->vma->mm;
+	bool write = vmf->flags & FAULT_WRITE;
+	enum fault_fact fact;
+	uint64_t old;
+
+	vmf->mapped = false;
+	if (look(vmf, &old, &fact))
+		return fact;
+	fact = get_page_for(vmf, rq);
+	if (fact != FAULT_DONE)
+		return fact;
+	count_fault(vmf, old);
+	set_flag(rq->page, PG_referenced);
+	if (write) {
+		fact = make_writable(vmf, rq->page);
+		if (fact != FAULT_DONE) {
+			if (fact != FAULT_WAIT_CLAIM)
+				put_internal(mm->machine, rq->page);
+			return fact;
+		}
+	}
+	fact = set_slot(vmf, rq->page);
+	if (write)
+		cut_written(vmf->vma->mapping);
+	return fact;
+}
+
+static enum fault_fact private_fault(struct vm_fault *vmf, struct page_request *rq)
+{
+	enum fault_fact fact = cow_fault(vmf, NULL);
+
+	if (fact == FAULT_NEED_PAGE) {
+		fact = get_page_for(vmf, rq);
+		if (fact != FAULT_DONE)
+			return fact;
+		set_flag(rq->page, PG_referenced);
+		fact = cow_fault(vmf, rq->page);
+	}
+	if (fact == FAULT_DONE)
+		count_fault(vmf, 0);
+	return fact;
+}
+
 enum fault_fact handle_mm_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct page_request rq = {
 		.mapping = vma->mapping, .index = vma_index(vma, vmf->addr), .want = vmf->want,
 	};
-	bool write = vmf->flags & FAULT_WRITE;
-	struct table *leaf;
-	enum fault_fact fact;
-	uint64_t old;
 
 	VM_BUG_ON(!host_rwsem_held(&vma->mm->mmap_lock));
 	VM_BUG_ON(vmf->addr & ~PAGE_MASK || vmf->addr < vma->start || vmf->addr >= vma->end);
+	vmf->covered = vmf->addr + PAGE_SIZE;
+	vmf->kind = FRAME_POOL;
 	if (!may_access(vmf))
 		return FAULT_ACCESS;
-	leaf = pt_leaf_alloc(vma->mm, vmf->addr);
-	vmf->error = -ENOMEM;
-	if (!leaf)
-		return FAULT_ERROR;
-	host_lock(&leaf->lock);
-	old = atomic_load_explicit(pt_slot(leaf, vmf->addr), memory_order_relaxed);
-	vmf->mapped = false;
-	if (slot_good(old, vmf)) {
-		/* The translation was dropped, or never there: the slot is the truth.  Repeating an
-		 * install that another thread did is harmless. */
-		fact = install(vmf, old);
-		if (old & SLOT_PRESENT)
-			set_flag(pfn_to_page(vma->mm->machine, old >> PAGE_SHIFT), PG_referenced);
-		host_unlock(&leaf->lock);
-		count_event(vma->mm->machine, FAULTS_MINOR, 1);
-		return fact;
-	}
-	vmf->mapped = old & SLOT_READ;
-	host_unlock(&leaf->lock);
-	fact = get_page_for(vmf, &rq);
-	if (fact != FAULT_DONE)
-		return fact;
-	count_fault(vmf, old);
-	set_flag(rq.page, PG_referenced);
-	if (write) {
-		fact = make_writable(vmf, rq.page);
-		if (fact != FAULT_DONE) {
-			if (fact != FAULT_WAIT_CLAIM)
-				put_internal(vma->mm->machine, rq.page);
-			return fact;
-		}
-	}
-	fact = set_slot(vmf, leaf, rq.page);
-	if (write)
-		cut_written(vma->mapping);
-	return fact;
+	return vma_private(vma) ? private_fault(vmf, &rq) : shared_fault(vmf, &rq);
 }
 
 /* One page of fault_around(): true if the slot holds it. */
-static bool map_cached(struct vm_area_struct *vma, struct table *leaf, unsigned long a)
+static bool map_cached(struct vm_area_struct *vma, unsigned long a)
 {
 	struct pinfold *m = vma->mm->machine;
 	struct page *page = filemap_peek(vma->mapping, vma_index(vma, a));
-	bool taken = false, present;
+	bool taken = false, there = false;
+	struct pt_pos pos;
 
 	if (!page)
 		return false;
-	host_lock(&leaf->lock);
-	present = atomic_load_explicit(pt_slot(leaf, a), memory_order_relaxed);
-	if (!present)
-		taken = rmap_map(leaf, pt_slot(leaf, a), m, page, SLOT_READ);
-	host_unlock(&leaf->lock);
+	if (pt_lock(vma->mm, a, &pos)) {
+		there = !pos.shared && !pos.huge;
+		if (there && !atomic_load_explicit(pos.slot, memory_order_relaxed))
+			taken = rmap_map(pos.table, pos.slot, m, page, SLOT_READ | SLOT_PINR | SLOT_LTR);
+		pt_unlock(&pos);
+	}
 	if (!taken)
 		put_internal(m, page);
-	return true;
+	return there;
+}
+
+/* Leaf locked: pages from a slot on that a direct window shows with one call, or an extent window with one mapping. */
+static unsigned run_length(struct vm_area_struct *vma, const slot_t *slot, unsigned max)
+{
+	struct pinfold *m = vma->mm->machine;
+	bool extent = vma->mm->window == PINFOLD_WINDOW_EXTENT;
+	uint64_t first = atomic_load_explicit(slot, memory_order_relaxed);
+	unsigned n = 0;
+
+	for (; n < max; n++) {
+		uint64_t s = atomic_load_explicit(&slot[n], memory_order_relaxed);
+		struct page *p = pfn_to_page(m, s >> PAGE_SHIFT);
+
+		if (!(s & SLOT_READ))
+			break;
+		if (extent && n && (s != first + n * PAGE_SIZE || has_flag(p, PG_direct)))
+			break;
+		set_flag(p, PG_window);
+	}
+	return n;
+}
+
+/* The translations of up to n pages from addr on.  The lock so that no slot of them is emptied before. */
+static int install_run(struct vm_area_struct *vma, unsigned long addr, unsigned n)
+{
+	bool extent = vma->mm->window == PINFOLD_WINDOW_EXTENT;
+	struct pt_pos pos;
+	int r = 0;
+
+	if (!pt_lock(vma->mm, addr, &pos))
+		return 0;
+	n = pos.shared || pos.huge ? 0 : run_length(vma, pos.slot, n);
+	if (n) {
+		uint64_t s = atomic_load(pos.slot);
+		struct page *first = pfn_to_page(vma->mm->machine, s >> PAGE_SHIFT);
+
+		r = tlb_install(vma, addr, n, first, extent && (s & SLOT_WRITE));
+		/* Reclaim holds stores off a part of the run: for the host it is two mappings at the moment. */
+		if (r == -ENOENT && n > 1)
+			r = tlb_install(vma, addr, 1, first, false);
+	}
+	pt_unlock(&pos);
+	return r;
 }
 
 int fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long end, bool window)
 {
-	struct table *leaf = pt_leaf(vma->mm, addr);
-	unsigned long a = addr;
-	int r = 0;
+	unsigned long a;
 
-	if (!leaf)
-		return 0;
 	if (window && end > addr + AROUND)
 		end = addr + AROUND;
 	if (end > (addr & ~(LEAF_SIZE - 1)) + LEAF_SIZE)
@@ -244,22 +326,7 @@ int fault_around(struct vm_area_struct *vma, unsigned long addr, unsigned long e
 		end = vma->end;
 	if (!(vma->prot & PINFOLD_PROT_READ))
 		end = addr + PAGE_SIZE;
-	for (a = addr + PAGE_SIZE; a < end && map_cached(vma, leaf, a); a += PAGE_SIZE)
+	for (a = addr + PAGE_SIZE; a < end && map_cached(vma, a); a += PAGE_SIZE)
 		;
-	if (!window)
-		return 0;
-	/* One call for the run; the lock so that no slot of it is emptied before. */
-	host_lock(&leaf->lock);
-	end = a;
-	for (a = addr; a < end && atomic_load_explicit(pt_slot(leaf, a), memory_order_relaxed);
-	     a += PAGE_SIZE)
-		set_flag(pfn_to_page(vma->mm->machine,
-		                     atomic_load(pt_slot(leaf, a)) >> PAGE_SHIFT), PG_window);
-	if (a > addr)
-		r = tlb_install(vma, addr, a - addr, false);
-	/* Reclaim holds stores off a part of the run: for the host it is two mappings at the moment. */
-	if (r == -ENOENT && a > addr + PAGE_SIZE)
-		r = tlb_install(vma, addr, PAGE_SIZE, false);
-	host_unlock(&leaf->lock);
-	return r;
+	return window ? install_run(vma, addr, (unsigned)((a - addr) >> PAGE_SHIFT)) : 0;
 }

@@ -8,6 +8,52 @@
 #include "mm/debug.h"
 #include "mm/vmstat.h"
 
+/* ---- mappings, and those of memory only --------------------------------------------------------- */
+
+void mapping_init(struct address_space *mapping, struct pinfold *m, unsigned flags)
+{
+	mapping->machine = m;
+	mapping->flags = flags;
+	mapping->memfd = -1;
+	host_mutex_init(&mapping->pages_lock, HOST_RANK_PAGES);
+	host_mutex_init(&mapping->i_mmap_lock, HOST_RANK_IMMAP);
+	host_mutex_init(&mapping->wb_lock, HOST_RANK_STATE);
+	host_rwsem_init(&mapping->section_sem, HOST_RANK_SECTION);
+	host_rwsem_init(&mapping->freeze_sem, HOST_RANK_FREEZE);
+	sparse_init(&mapping->pages, &m->nodes);
+}
+
+static int no_flush(struct address_space *mapping)
+{
+	(void)mapping;
+	return 0;
+}
+
+static int set_size(struct address_space *mapping, uint64_t size)
+{
+	atomic_store(&mapping->home_size, size);
+	return 0;
+}
+
+static int64_t get_size(struct address_space *mapping)
+{
+	return (int64_t)atomic_load(&mapping->home_size);
+}
+
+static void nothing(struct address_space *mapping)
+{
+	(void)mapping;
+}
+
+const struct address_space_operations memory_ops = {
+	.commits = false,
+	.flush = no_flush,
+	.set_size = set_size,
+	.get_size = get_size,
+	.release = nothing,
+	.child = nothing,
+};
+
 /* ---- the page lock --------------------------------------------------------------------------- */
 
 bool page_trylock(struct page *p)

@@ -64,4 +64,9 @@ static inline uint64_t file_pages(struct address_space *mapping)
 
 int filemap_check(struct address_space *mapping);
 
+/* Memory only: a missing page is zeroes, nothing is ever written. */
+extern const struct address_space_operations memory_ops;
+/* A mapping's locks and its empty index; all else is zero. */
+void mapping_init(struct address_space *mapping, struct pinfold *m, unsigned flags);
+
 #endif

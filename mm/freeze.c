@@ -138,7 +138,7 @@ static void collect_hit(void *arg, unsigned long addr, size_t len)
 
 void freeze_collect(struct vm_area_struct *vma, unsigned long start, unsigned long end)
 {
-	if (vma->window >= 0 && (vma->mapping->flags & PINFOLD_FILE_ASYNC_WP))
+	if (vma->mm->window == PINFOLD_WINDOW_DIRECT && vma_async(vma))
 		VM_WARN_ON(host_window_scan(start, end - start, collect_hit, vma));
 }
 
@@ -150,7 +150,7 @@ static int freeze_async(struct address_space *mapping, uint64_t first, uint64_t 
 	struct page *p;
 
 	host_lock(&mapping->i_mmap_lock);
-	for (struct vm_area_struct *v = mapping->i_mmap; v; v = v->next_in_file)
+	for (struct vm_area_struct *v = mapping->i_mmap; v; v = v->in_file.next)
 		freeze_collect(v, v->start, v->end);
 	host_unlock(&mapping->i_mmap_lock);
 	cut_unreserve(mapping->machine, mapping->async_reserved);

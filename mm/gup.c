@@ -62,10 +62,9 @@ static void drop_for_wait(struct faultin *fi)
 }
 
 /* No frame: reclaim; none to be had: a commit may free some, unless this thread is what it waits for. */
-static int wait_for_frame(struct faultin *fi, struct address_space *mapping)
+static int wait_for_frame(struct faultin *fi, enum frame_kind kind)
 {
 	struct pinfold *m = fi->mm->machine;
-	enum frame_kind kind = mapping_kind(mapping);
 	uint32_t seen = atomic_load(&m->commit_event);
 	bool pending;
 	uint64_t now;
@@ -108,7 +107,7 @@ static int resolve(struct faultin *fi, struct vm_fault *vmf, enum fault_fact fac
 	case FAULT_BLOCK:
 		return 1;
 	case FAULT_NO_FRAME:
-		return fi->flags & FAULT_NOWAIT ? 1 : wait_for_frame(fi, mapping);
+		return fi->flags & FAULT_NOWAIT ? 1 : wait_for_frame(fi, vmf->kind);
 	case FAULT_LIMIT:
 		return wait_for_room(fi);
 	case FAULT_WAIT_CLAIM:
@@ -128,6 +127,7 @@ static int resolve(struct faultin *fi, struct vm_fault *vmf, enum fault_fact fac
 	case FAULT_ACCESS:
 		return -EACCES;
 	case FAULT_ERROR:
+	case FAULT_NEED_PAGE: /* fault.c's own */
 		return vmf->error;
 	}
 	return -EFAULT;
@@ -140,7 +140,7 @@ static void note_failure(struct faultin *fi, unsigned long addr, struct vm_area_
 		.write = !!(fi->flags & FAULT_WRITE),
 	};
 
-	if (vma) {
+	if (vma && vma->mapping->ops->readv) { /* anonymous memory is nobody's file */
 		f.file = (struct pinfold_file *)vma->mapping;
 		f.offset = vma_index(vma, addr) << PAGE_SHIFT;
 	}
@@ -157,6 +157,7 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 	};
 	struct address_space *mapping;
 	enum fault_fact fact;
+	bool whole;
 	int r, around = 0;
 
 	if (!vma) {
@@ -168,18 +169,20 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 		.start = vma->start, .pgoff = vma->pgoff, .mapping = vma->mapping,
 	};
 	mapping = vma->mapping;
+	whole = vma_private(vma); /* its translation was installed with its slot */
 	atomic_fetch_add(&mapping->users, 1);
 	/* Once a fault: what the last look read must not go before this one sees it. */
 	if (!fi->looked && !(fi->flags & FAULT_NOWAIT))
 		reclaim_keep(fi->mm->machine, mapping_kind(mapping), READAHEAD_MAX);
 	fi->looked = true;
 	fact = handle_mm_fault(&vmf);
+	fi->covered = vmf.covered;
 	if (vmf.dropped) {
 		fi->held = false;
 		fi->dropped = true;
 	}
 	*done = fact == FAULT_DONE;
-	if (*done && (fi->flags & FAULT_WINDOW ? !(fi->flags & FAULT_WRITE) : fi->want > 1))
+	if (*done && !whole && (fi->flags & FAULT_WINDOW ? !(fi->flags & FAULT_WRITE) : fi->want > 1))
 		around = fault_around(vma, addr, addr + (fi->want > 16 ? fi->want : 16) * PAGE_SIZE,
 		                      fi->flags & FAULT_WINDOW);
 	r = around ? around : resolve(fi, &vmf, fact, mapping);
@@ -216,23 +219,23 @@ struct gup {
 	struct page **pages;
 	struct vm_area_struct **vmas;
 	struct vm_area_struct *vma; /* checked; NULL: look it up */
-	unsigned long done;
+	unsigned long done, zeroes; /* of them the zero page: not counted */
 	unsigned long ahead;        /* read-ahead was started up to here */
 };
 
 /* V2's order for the mappings there are.  0 or -EFAULT. */
 static int check_vma(const struct vm_area_struct *vma, unsigned flags)
 {
-	bool dirty_tracked = vma->mapping->ops->commits && (vma->prot & PINFOLD_PROT_WRITE);
+	bool dirty_tracked = vma->mapping->ops->commits && !vma_private(vma) && (vma->prot & PINFOLD_PROT_WRITE);
 
-	if (flags & FOLL_ANON)
+	if ((flags & FOLL_ANON) && !vma_anon(vma))
 		return -EFAULT;
 	/* V7, until leases exist: nobody could take the pages back for a commit. */
 	if ((flags & FOLL_WRITE) && (flags & FOLL_LONGTERM) && dirty_tracked)
 		return -EFAULT;
-	/* FORCE would need a private copy to write to (V5); all mappings are shared. */
+	/* FORCE writes to a private copy only (V5). */
 	if (flags & FOLL_WRITE)
-		return vma->prot & PINFOLD_PROT_WRITE ? 0 : -EFAULT;
+		return (vma->prot & PINFOLD_PROT_WRITE) || ((flags & FOLL_FORCE) && vma_private(vma)) ? 0 : -EFAULT;
 	return (vma->prot & PINFOLD_PROT_READ) || (flags & FOLL_FORCE) ? 0 : -EFAULT;
 }
 
@@ -242,34 +245,94 @@ static uint32_t sticky_of(unsigned flags)
 	       (flags & FOLL_LONGTERM ? PG_longterm : 0);
 }
 
-/* Pins what the slot shows.  The leaf lock keeps the slot, and with it the page, from changing. */
+/* What a slot is good for, asked under its lock. */
+enum slot_fact { SLOT_TAKE, SLOT_TAKE_ZERO, SLOT_FAULT, SLOT_UNSHARE };
+
+/*
+ * A page of the mm's own is pinned as it is, with FORCE also against the VMA's word (W3).  Everything else in a private
+ * mapping is shared with somebody: not to be written, and to be pinned only for a short read, where it cannot
+ * change: a page of the file, the zero page (U1, U4, Z4).
+ */
+static enum slot_fact private_slot(const struct gup *g, uint64_t s, bool shared)
+{
+	bool longterm = g->flags & FOLL_LONGTERM, own = (s & SLOT_EXCL) && !shared;
+
+	if (g->flags & FOLL_WRITE)
+		return own && ((s & SLOT_WRITE) || !(g->vma->prot & PINFOLD_PROT_WRITE)) ? SLOT_TAKE : SLOT_FAULT;
+	if (own)
+		return SLOT_TAKE;
+	if (!s)
+		return longterm ? SLOT_UNSHARE : SLOT_FAULT;
+	if (longterm || (s & SLOT_ANON))
+		return SLOT_UNSHARE;
+	return s & SLOT_ZERO ? SLOT_TAKE_ZERO : SLOT_TAKE;
+}
+
+static enum slot_fact judge_slot(const struct gup *g, uint64_t s, bool shared)
+{
+	uint64_t need = SLOT_PRESENT | (g->flags & FOLL_WRITE ? SLOT_WRITE | SLOT_PINW : 0);
+
+	if (vma_private(g->vma))
+		return private_slot(g, s, shared);
+	return (s & need) == need ? SLOT_TAKE : SLOT_FAULT;
+}
+
+/* Counts a pin of a page whose slot cannot change now.  0, or -ENOMEM. */
+static int pin_page(struct gup *g, struct pt_pos *pos, struct page *page)
+{
+	struct pinfold *m = g->fi.mm->machine;
+	struct page *head = page_head(page);
+	uint32_t sticky = sticky_of(g->flags);
+	int fact;
+
+	if (!pos->huge)
+		atomic_store(&pos->table->pinned, 1); /* before the count; partner: dup_mmap(), which has the mmap lock */
+	page_mark_pin(head, sticky);
+	if (head->order)
+		folio_marks(head, page_tail(page), 1, true);
+	if (!page_try_add(head, PC_PIN, 1, &fact)) {
+		/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
+		dec_done(m, head, fact);
+		return -ENOMEM;
+	}
+	page_mark_pin(head, sticky);
+	return 0;
+}
+
+/* Pins what the slot shows.  The lock keeps the slot, and with it the page, from changing.  NULL: a fault is needed, for
+ * which fi.flags say what kind, or *err. */
 static struct page *pin_slot(struct gup *g, int *err)
 {
 	struct pinfold *m = g->fi.mm->machine;
-	uint64_t need = SLOT_PRESENT | (g->flags & FOLL_WRITE ? SLOT_WRITE | SLOT_PINW : 0);
-	struct table *leaf = leaf_lock_if(g->fi.mm, g->addr);
+	enum slot_fact fact = SLOT_FAULT;
 	struct page *page = NULL;
-	uint64_t s;
-	int fact;
+	struct pt_pos pos;
+	bool there = pt_lock(g->fi.mm, g->addr, &pos);
+	uint64_t s = there ? pos_read(&pos, g->addr) : 0;
 
 	*err = 0;
-	if (!leaf)
-		return NULL;
-	s = atomic_load_explicit(pt_slot(leaf, g->addr), memory_order_relaxed);
-	if ((s & need) == need) {
+	g->fi.flags &= ~FAULT_UNSHARE;
+	fact = judge_slot(g, s, there && pos.shared);
+	if (fact == SLOT_TAKE || fact == SLOT_TAKE_ZERO)
 		page = pfn_to_page(m, s >> PAGE_SHIFT);
-		page_mark_pin(page_head(page), sticky_of(g->flags));
-		if (!page_try_add(page_head(page), PC_PIN, 1, &fact)) {
-			dec_done(m, page_head(page), fact);
-			/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
-			page = NULL;
-			*err = -ENOMEM;
-		} else {
-			page_mark_pin(page_head(page), sticky_of(g->flags));
-		}
-	}
-	host_unlock(&leaf->lock);
-	return page;
+	if (fact == SLOT_TAKE)
+		*err = pin_page(g, &pos, page);
+	if (there)
+		pt_unlock(&pos);
+	/* V18, Z7: what was never written is a hole of a dump. */
+	if ((g->flags & FOLL_DUMP) && (fact == SLOT_TAKE_ZERO || (!s && vma_anon(g->vma))))
+		*err = -EFAULT;
+	if (fact == SLOT_UNSHARE)
+		g->fi.flags |= FAULT_UNSHARE;
+	return *err ? NULL : page;
+}
+
+static void unpin(struct gup *g, struct page *page)
+{
+	struct pinfold *m = g->fi.mm->machine;
+
+	if (page != m->zero)
+		gup_fast_undo(m, page_head(page), 1);
 }
 
 /* Many pages missing: start reading them together before the first is waited for. */
@@ -279,7 +342,8 @@ static void read_ahead(struct gup *g)
 	uint64_t n = (end - g->addr) >> PAGE_SHIFT;
 
 	/* Without a ring it would be done here, under the lock: the fault reads as much, and drops it. */
-	if (g->addr < g->ahead || n < 2 || (g->flags & FOLL_NOWAIT) || !g->fi.mm->machine->ring)
+	if (g->addr < g->ahead || n < 2 || (g->flags & FOLL_NOWAIT) || !g->fi.mm->machine->ring ||
+	    !g->vma->mapping->ops->readv)
 		return;
 	if (n > TABLE_SLOTS)
 		n = TABLE_SLOTS;
@@ -291,7 +355,7 @@ static void read_ahead(struct gup *g)
 /* FOLL_NOWAIT: the read is started where that does not mean doing it. */
 static void start_read(struct gup *g)
 {
-	if (g->fi.mm->machine->ring)
+	if (g->fi.mm->machine->ring && g->vma && g->vma->mapping->ops->readv)
 		filemap_readahead(g->vma->mapping, vma_index(g->vma, g->addr), 1);
 }
 
@@ -321,7 +385,8 @@ static int gup_one(struct gup *g)
 			if (g->pages)
 				g->pages[g->done] = page;
 			else
-				gup_fast_undo(g->fi.mm->machine, page_head(page), 1);
+				unpin(g, page);
+			g->zeroes += page == g->fi.mm->machine->zero;
 			if (g->vmas)
 				g->vmas[g->done] = g->vma;
 			return 1;
@@ -367,8 +432,8 @@ static long gup_loop(struct gup *g)
 	}
 	call_end();
 	if (g->pages) {
-		count_pins(PINS_ACQUIRED, g->done);
-		count_event(m, SLOW_PINS, g->done);
+		count_pins(PINS_ACQUIRED, g->done - g->zeroes);
+		count_event(m, SLOW_PINS, g->done - g->zeroes);
 	}
 	return g->done ? (long)g->done : first;
 }
@@ -510,7 +575,7 @@ static inline uint64_t fast_need(unsigned flags)
 	uint64_t need = SLOT_PRESENT;
 
 	if (!(flags & FOLL_WRITE))
-		return need | SLOT_READ;
+		return need | SLOT_PINR | (flags & FOLL_LONGTERM ? SLOT_LTR : 0);
 	need |= SLOT_WRITE | SLOT_PINW;
 	return flags & FOLL_LONGTERM ? need | SLOT_LTW : need;
 }
@@ -579,7 +644,7 @@ PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsign
                                        struct page **pages)
 {
 	struct mm_struct *mm = current.mm;
-	uint64_t need = SLOT_PRESENT | SLOT_READ, seq, s;
+	uint64_t need = SLOT_PRESENT | SLOT_PINR, seq, s;
 	uint32_t sticky = PG_referenced;
 	const struct table *leaf;
 	const slot_t *slot;

@@ -17,6 +17,7 @@ struct faultin {
 	bool dropped;       /* it was not held for some time */
 	bool looked;        /* this fault has had its first look */
 	uint64_t want;
+	unsigned long covered; /* out: good up to here, at least */
 	uint64_t deadline;  /* 0: set at the first wait */
 };
 

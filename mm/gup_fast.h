@@ -36,7 +36,7 @@ static __attribute__((noinline, cold)) void gup_fast_undo(struct pinfold *m, str
 static inline unsigned gup_fast_run(const slot_t *slot, uint64_t first, struct page *page,
                                     unsigned max)
 {
-	unsigned n = 1, left = (1u << page_head(page)->order) - page->tail;
+	unsigned n = 1, left = (1u << page_head(page)->order) - page_tail(page);
 
 	if (max > left)
 		max = left;
@@ -46,14 +46,23 @@ static inline unsigned gup_fast_run(const slot_t *slot, uint64_t first, struct p
 	return n;
 }
 
+/* Do n slots still show the pages that begin with s? */
+static inline bool gup_fast_same(const slot_t *slot, uint64_t s, unsigned n)
+{
+	bool same = true;
+
+	for (unsigned i = 0; i < n; i++)
+		same &= atomic_load(&slot[i]) == s + ((uint64_t)i << PAGE_SHIFT);
+	return same;
+}
+
 /* The pages of a folio that slot[0], read as s, and its followers show: one xadd.  How many; 0: not me. */
 static __attribute__((noinline)) unsigned gup_fast_folio(struct pinfold *m, const slot_t *slot, uint64_t s,
                                                          unsigned max, uint32_t sticky,
                                                          struct page **pages)
 {
 	struct page *page = pfn_to_page(m, s >> PAGE_SHIFT), *head = page_head(page);
-	unsigned n = gup_fast_run(slot, s, page, max);
-	bool same = true;
+	unsigned n = gup_fast_run(slot, s, page, max), tail = page_tail(page);
 	int fact;
 
 	page_mark_pin(head, sticky);
@@ -62,15 +71,41 @@ static __attribute__((noinline)) unsigned gup_fast_folio(struct pinfold *m, cons
 		return 0;
 	}
 	page_mark_pin(head, sticky);
-	/* A slot of a page is cleared before its frame is freed or its folio split. */
-	for (unsigned i = 0; i < n; i++)
-		same &= atomic_load(&slot[i]) == s + ((uint64_t)i << PAGE_SHIFT);
-	if (unlikely(!same)) {
+	/* A slot of a page is cleared before its frame is freed or its folio split.  Marks: page.h. */
+	if (unlikely(!gup_fast_same(slot, s, n) || (!folio_marks(head, tail, n, false) &&
+	                                            (folio_marks(head, tail, n, true), !gup_fast_same(slot, s, n))))) {
 		gup_fast_undo(m, head, n);
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++)
 		pages[i] = page + i;
+	return n;
+}
+
+/* The same for a 2 MiB slot, of whose pages those from `at` on are wanted. */
+static __attribute__((noinline)) unsigned gup_fast_huge(struct pinfold *m, const slot_t *slot, unsigned at,
+                                                        unsigned n, uint64_t need, uint32_t sticky,
+                                                        struct page **pages)
+{
+	uint64_t s = atomic_load_explicit(slot, memory_order_acquire);
+	struct page *head = pfn_to_page(m, s >> PAGE_SHIFT);
+	int fact;
+
+	if ((s & (need | SLOT_HUGE)) != (need | SLOT_HUGE))
+		return 0;
+	page_mark_pin(head, sticky);
+	if (unlikely(!page_try_add(head, PC_PIN, n, &fact))) {
+		dec_done(m, head, fact);
+		return 0;
+	}
+	page_mark_pin(head, sticky);
+	if (unlikely(atomic_load(slot) != s || (!folio_marks(head, at, n, false) &&
+	                                        (folio_marks(head, at, n, true), atomic_load(slot) != s)))) {
+		gup_fast_undo(m, head, n);
+		return 0;
+	}
+	for (unsigned i = 0; i < n; i++)
+		pages[i] = head + at + i;
 	return n;
 }
 
@@ -111,52 +146,84 @@ gup_fast_leaf(struct pinfold *m, const slot_t *slot, unsigned nr, uint64_t need,
 	return done;
 }
 
-/* The leaf of addr, or NULL.  seq: mm's table sequence, sampled before. */
+/* The dir of addr, or NULL. */
+static inline const struct table *gup_fast_dir(const struct mm_struct *mm, unsigned long addr)
+{
+	const struct table *t = mm->root;
+
+	/* Unrolled: the loop costs more than the loads. */
+	_Static_assert(TABLE_LEVELS == 4, "two steps down");
+	t = gup_fast_child(t, addr, 3);
+	return likely(t) ? gup_fast_child(t, addr, 2) : NULL;
+}
+
+/* The leaf of addr, or NULL: none, a 2 MiB slot, or a leaf that is shared: then no page of it may be pinned (U1).
+ * seq: mm's table sequence, sampled before. */
 static inline __attribute__((always_inline)) const struct table *
 gup_fast_walk(const struct mm_struct *mm, unsigned long addr, uint64_t seq)
 {
 	unsigned long tag = addr / LEAF_SIZE;
-	const struct table *t = mm->root;
+	const struct table *t;
+	struct table *leaf;
+	uint64_t e;
 
-	/* No table was removed since the last walk to this leaf: it is still there. */
+	/* No table was removed or shared since the last walk to this leaf: it is still there. */
 	if (likely(current.walk_mm == mm && current.walk_tag == tag && current.walk_seq == seq))
 		return current.walk_leaf;
-	/* Unrolled: the loop costs more than the loads. */
-	_Static_assert(TABLE_LEVELS == 4, "three steps down");
-	t = gup_fast_child(t, addr, 3);
-	t = likely(t) ? gup_fast_child(t, addr, 2) : NULL;
-	t = likely(t) ? gup_fast_child(t, addr, 1) : NULL;
-	if (likely(t)) {
-		current.walk_mm = mm;
-		current.walk_tag = tag;
-		current.walk_seq = seq;
-		current.walk_leaf = t;
-	}
-	return t;
+	t = gup_fast_dir(mm, addr);
+	if (unlikely(!t))
+		return NULL;
+	e = atomic_load_explicit(&t->e[tag % TABLE_SLOTS], memory_order_acquire);
+	if (unlikely(!e || (e & ENTRY_FLAGS)))
+		return NULL;
+	leaf = (struct table *)(uintptr_t)e;
+	/*
+	 * 1 here: the leaf may have pinned pages     2 dup_mmap: entry shared, sequence bumped (full barrier)
+	 * 3 the xadd (full barrier)                  4 dup_mmap: marked?  Then it looks at each page's pins
+	 * 5 the sequence again: one of the two sees the other.  The mark stays for as long as the leaf lives, so
+	 * that who remembers the walk need not set it again.
+	 */
+	if (!atomic_load_explicit(&leaf->pinned, memory_order_relaxed))
+		atomic_store_explicit(&leaf->pinned, 1, memory_order_relaxed);
+	current.walk_mm = mm;
+	current.walk_tag = tag;
+	current.walk_seq = seq;
+	current.walk_leaf = leaf;
+	return leaf;
+}
+
+/* Up to n pages inside one 2 MiB stretch. */
+static inline __attribute__((always_inline)) unsigned
+gup_fast_stretch(struct mm_struct *mm, unsigned long addr, uint64_t seq, unsigned n, uint64_t need, uint32_t sticky,
+                 struct page **pages)
+{
+	const struct table *t = gup_fast_walk(mm, addr, seq);
+	unsigned at = (addr >> PAGE_SHIFT) & (TABLE_SLOTS - 1);
+
+	if (likely(t))
+		return gup_fast_leaf(mm->machine, &t->e[at], n, need, sticky, pages);
+	t = gup_fast_dir(mm, addr);
+	return t ? gup_fast_huge(mm->machine, &t->e[addr / LEAF_SIZE % TABLE_SLOTS], at, n, need, sticky, pages) : 0;
 }
 
 static inline __attribute__((always_inline)) unsigned long
 gup_fast(struct mm_struct *mm, unsigned long addr, unsigned long nr, uint64_t need, uint32_t sticky,
          struct page **pages)
 {
-	struct pinfold *m = mm->machine;
 	unsigned long done = 0;
 
 	while (done < nr) {
 		uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
-		const struct table *t = gup_fast_walk(mm, addr, seq);
 		unsigned at = (addr >> PAGE_SHIFT) & (TABLE_SLOTS - 1), n = TABLE_SLOTS - at, got;
 
 		if (n > nr - done)
 			n = (unsigned)(nr - done);
-		if (unlikely(!t))
-			break;
-		got = gup_fast_leaf(m, &t->e[at], n, need, sticky, pages + done);
+		got = gup_fast_stretch(mm, addr, seq, n, need, sticky, pages + done);
 		/* A table of this mm was removed meanwhile, perhaps this one: nothing that was read from
 		 * it counts. */
 		if (unlikely(atomic_load(&mm->table_seq) != seq)) {
 			for (unsigned i = 0; i < got; i++)
-				gup_fast_undo(m, page_head(pages[done + i]), 1);
+				gup_fast_undo(mm->machine, page_head(pages[done + i]), 1);
 			break;
 		}
 		done += got;

@@ -8,6 +8,8 @@
 
 #include "lib/export.h"
 #include "mm/debug.h"
+#include "mm/extent.h"
+#include "mm/filemap.h"
 #include "mm/handle.h"
 #include "mm/lru.h"
 #include "mm/reclaim.h"
@@ -38,6 +40,12 @@ static int read_options(const struct pinfold_options *in, struct pinfold_options
 	o->size = sizeof(*o);
 	if (o->flags & ~(PINFOLD_NO_URING | PINFOLD_NO_SIGNALS))
 		return -EINVAL;
+	if (!o->window_vmas) {
+		struct pinfold_probe probe = { .size = sizeof(probe) };
+
+		host_probe_mappings(&probe);
+		o->window_vmas = (unsigned)(probe.max_map_count / 4);
+	}
 	if (!o->memory)
 		o->memory = 256 * MIB;
 	if (!o->pool)
@@ -49,7 +57,7 @@ static int read_options(const struct pinfold_options *in, struct pinfold_options
 	o->staging = round_up(o->staging, PAGE_SIZE);
 	if (o->staging < MIN_STAGING * PAGE_SIZE)
 		o->staging = MIN_STAGING * PAGE_SIZE;
-	if (o->pool > o->memory || o->staging > o->pool || o->memory >> PAGE_SHIFT > 1ul << 30)
+	if (o->pool > o->memory || o->staging >= o->pool || o->memory >> PAGE_SHIFT > 1ul << 30)
 		return -EINVAL;
 	if (!o->dirty_limit)
 		o->dirty_limit = (o->memory - o->staging) / 4 * 3;
@@ -65,6 +73,7 @@ static void machine_free(struct pinfold *m)
 	slab_destroy(&m->nodes);
 	slab_destroy(&m->vmas);
 	slab_destroy(&m->fills);
+	slab_destroy(&m->chunks);
 	host_ring_destroy(m->ring);
 	for (int i = 0; i < 2; i++)
 		if (m->uffd[i] >= 0)
@@ -74,7 +83,7 @@ static void machine_free(struct pinfold *m)
 	if (m->bounce)
 		host_unmap(m->bounce, FLIGHTS * BATCH_PAGES * PAGE_SIZE);
 	if (m->pool)
-		host_unmap(m->pool, m->opts.pool);
+		host_unmap(m->pool, m->opts.pool + PAGE_SIZE);
 	if (m->pool_fd >= 0)
 		host_close(m->pool_fd);
 	while (m->mms) {
@@ -93,6 +102,16 @@ static void machine_free(struct pinfold *m)
 	free(m);
 }
 
+/* The record behind the frames' own; its word never changes (Z2). */
+static void zero_page_init(struct pinfold *m)
+{
+	m->zero = &m->pages[m->nr_frames];
+	m->zero->addr = m->pool + m->opts.pool;
+	m->zero->mapping = &m->anon;
+	atomic_store(&m->zero->count, PC_INTERNAL);
+	atomic_store(&m->zero->flags, PG_anon | PG_uptodate);
+}
+
 /* Memory: the pool, its records, the committer's buffers.  0 or -errno. */
 static int machine_memory(struct pinfold *m)
 {
@@ -102,15 +121,15 @@ static int machine_memory(struct pinfold *m)
 	m->pool_frames = (uint32_t)(o->pool >> PAGE_SHIFT);
 	m->direct_frames = (uint32_t)((o->memory - o->pool) >> PAGE_SHIFT);
 	m->nr_frames = m->pool_frames + m->direct_frames;
-	m->pages_len = m->nr_frames * sizeof(struct page);
-	m->pool_fd = host_memfd("pinfold-pool", o->pool);
+	m->pages_len = (m->nr_frames + 1) * sizeof(struct page);
+	m->pool_fd = host_memfd("pinfold-pool", o->pool + PAGE_SIZE); /* and the zero page */
 	if (m->pool_fd < 0)
 		return m->pool_fd;
 	/* All of it now: later a full system would be a SIGBUS inside the library (D4). */
-	r = host_memfd_alloc(m->pool_fd, 0, o->pool);
+	r = host_memfd_alloc(m->pool_fd, 0, o->pool + PAGE_SIZE);
 	if (r)
 		return r;
-	m->pool = host_memfd_map(m->pool_fd, o->pool);
+	m->pool = host_memfd_map(m->pool_fd, o->pool + PAGE_SIZE);
 	m->pages = host_map(m->pages_len);
 	m->bounce = host_map(FLIGHTS * BATCH_PAGES * PAGE_SIZE);
 	m->batch = host_fail() ? NULL : malloc(sizeof(*m->batch));
@@ -118,6 +137,7 @@ static int machine_memory(struct pinfold *m)
 		return -ENOMEM;
 	batch_init(m->batch, m->bounce);
 	host_collapse(m->pool, o->pool);
+	zero_page_init(m);
 	return page_alloc_init(m, (uint32_t)(o->staging >> PAGE_SHIFT));
 }
 
@@ -131,6 +151,8 @@ static void child_machine(struct pinfold *m)
 		if (f->mapping.memfd >= 0)
 			host_close(f->mapping.memfd);
 	}
+	for (struct mm_struct *mm = m->mms; mm; mm = mm->next)
+		extent_child(mm);
 	host_ring_child(m->ring);
 	host_close(m->pool_fd);
 	for (int i = 0; i < 2; i++)
@@ -138,11 +160,23 @@ static void child_machine(struct pinfold *m)
 			host_close(m->uffd[i]);
 }
 
-/* Pool, windows and aliases are MADV_DONTFORK: the child does not have them. */
+/* Pool, direct windows and aliases are MADV_DONTFORK: the child does not have them. */
 static void in_child(void)
 {
 	vmstat_child();
 	registry_child(child_machine);
+}
+
+/* What stands behind anonymous memory. */
+static void memory_mappings(struct pinfold *m)
+{
+	mapping_init(&m->anon, m, 0);
+	host_mutex_init(&m->anon.i_mmap_lock, HOST_RANK_ANON);
+	m->anon.ops = &memory_ops;
+	mapping_init(&m->shared, m, 0);
+	m->shared.ops = &memory_ops;
+	m->shared.max_size = 1ull << 63;
+	atomic_store(&m->shared.size, 1ull << 63);
 }
 
 int machine_create_on(struct host_disk *disk, const struct pinfold_options *opts, struct pinfold **out)
@@ -153,9 +187,10 @@ int machine_create_on(struct host_disk *disk, const struct pinfold_options *opts
 
 	if (r || !out)
 		return -EINVAL;
-	m = host_fail() ? NULL : calloc(1, sizeof(*m));
+	m = host_fail() ? NULL : aligned_alloc(_Alignof(struct pinfold), sizeof(*m));
 	if (!m)
 		return -ENOMEM;
+	memset(m, 0, sizeof(*m));
 	m->opts = o;
 	m->disk = disk;
 	m->pool_fd = m->uffd[0] = m->uffd[1] = -1;
@@ -168,6 +203,9 @@ int machine_create_on(struct host_disk *disk, const struct pinfold_options *opts
 	slab_init(&m->vmas, sizeof(struct vm_area_struct), 1 << 14);
 	slab_init(&m->fills, filemap_fill_size(), 1 << 16);
 	lru_init(m);
+	memory_mappings(m);
+	extent_init_machine(m);
+	m->window_budget = o.window_vmas;
 	m->dirty_limit = (int64_t)(o.dirty_limit >> PAGE_SHIFT);
 	r = machine_memory(m);
 	if (!r)
@@ -195,7 +233,7 @@ PINFOLD_EXPORT int pinfold_create(const struct pinfold_options *opts, struct pin
 /* Frames that are neither free nor in stock: held by a pin or a reference from outside. */
 static bool frames_out(struct pinfold *m)
 {
-	return atomic_load(&m->nr_free) + atomic_load(&m->nr_staging) != m->pool_frames ||
+	return free_frames(m, NULL) + atomic_load(&m->nr_staging) != m->pool_frames ||
 	       atomic_load(&m->nr_direct_free) != m->direct_frames;
 }
 
@@ -205,7 +243,8 @@ static void check_leaks(struct pinfold *m)
 	VM_WARN_ON(vmstat_pins(m, PINS_ACQUIRED) != vmstat_pins(m, PINS_RELEASED));
 	for (int i = 0; i < TABLE_LEVELS; i++)
 		VM_WARN_ON(m->tables[i].live);
-	VM_WARN_ON(m->nodes.live || m->vmas.live || m->fills.live);
+	VM_WARN_ON(m->nodes.live || m->vmas.live || m->fills.live || m->chunks.live);
+	VM_WARN_ON(atomic_load(&m->shared.nr_pages) || m->window_vmas);
 	VM_WARN_ON(atomic_load(&m->dirty));
 	VM_WARN_ON(host_ring_pending(m->ring));
 }

@@ -7,10 +7,18 @@
 #include "mm/debug.h"
 #include "mm/handle.h"
 #include "mm/mmap.h"
+#include "mm/mmu_notifier.h"
 #include "mm/pgtable.h"
+#include "mm/registry.h"
 #include "mm/vma.h"
 #include "mm/vmstat.h"
 #include "mm/window.h"
+
+static int signals_setup(struct pinfold *m)
+{
+	return m->opts.flags & PINFOLD_NO_SIGNALS ? host_fault_use(window_fault) :
+	                                            host_fault_handler(window_fault);
+}
 
 /* What a direct mm needs of the system, once per machine.  0 or -errno. */
 static int window_setup(struct pinfold *m)
@@ -26,8 +34,20 @@ static int window_setup(struct pinfold *m)
 	host_unlock(&m->lock);
 	if (fd < 0)
 		return fd;
-	return m->opts.flags & PINFOLD_NO_SIGNALS ? host_fault_use(window_fault) :
-	                                            host_fault_handler(window_fault);
+	return signals_setup(m);
+}
+
+/* The stretch of addresses and its entry in the table of windows.  0, or -ENOMEM. */
+static int extent_setup(struct mm_struct *mm)
+{
+	int r = extent_init(mm);
+
+	if (r)
+		return r;
+	r = registry_add_window(mm, mm->arena, mm->arena_end);
+	if (r)
+		extent_exit(mm);
+	return r;
 }
 
 static int mm_create(struct pinfold *m, enum pinfold_window window, struct mm_struct **out)
@@ -41,8 +61,13 @@ static int mm_create(struct pinfold *m, enum pinfold_window window, struct mm_st
 	mm->machine = m;
 	mm->window = window;
 	host_rwsem_init(&mm->mmap_lock, HOST_RANK_MMAP);
+	notifiers_init(mm);
 	r = pgtable_init(mm);
+	if (!r && window == PINFOLD_WINDOW_EXTENT)
+		r = extent_setup(mm);
 	if (r) {
+		if (mm->root)
+			pgtable_destroy(mm);
 		mm_struct_free(mm);
 		return r;
 	}
@@ -61,13 +86,15 @@ PINFOLD_EXPORT int pinfold_mm_create(struct pinfold *m, enum pinfold_window wind
 {
 	int r = machine_check_live(m);
 
-	if (!r && (!out || (window != PINFOLD_WINDOW_NONE && window != PINFOLD_WINDOW_DIRECT)))
+	if (!r && (!out || (unsigned)window > PINFOLD_WINDOW_EXTENT))
 		r = -EINVAL;
 	if (r)
 		return r;
 	call_begin();
 	if (window == PINFOLD_WINDOW_DIRECT)
 		r = window_setup(m);
+	if (window == PINFOLD_WINDOW_EXTENT)
+		r = signals_setup(m);
 	if (!r)
 		r = mm_create(m, window, out);
 	call_end();
@@ -86,7 +113,14 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 	r = do_munmap(mm, VMA_LOWEST, VMA_HIGHEST - VMA_LOWEST);
 	VM_WARN_ON(r);
 	host_write_lock(&mm->mmap_lock);
+	notifiers_release(mm);
 	mm->magic = 0;
+	if (mm->arena) {
+		/* Nobody may have an address of it noted when it becomes somebody else's. */
+		registry_remove_windows(mm->arena, mm->arena_end);
+		tlb_wait(mm->machine);
+		extent_exit(mm);
+	}
 	pgtable_destroy(mm);
 	free(mm->vmas);
 	mm->vmas = NULL;
@@ -97,6 +131,22 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 	if (current.mm == mm)
 		current.mm = NULL;
 	return 0;
+}
+
+PINFOLD_EXPORT int pinfold_mm_range(struct mm_struct *mm, unsigned long *start, unsigned long *end)
+{
+	int r = mm_check_live(mm);
+
+	if (r || !start || !end)
+		return r ? r : -EINVAL;
+	*start = mm->arena ? mm->arena : VMA_LOWEST;
+	*end = mm->arena ? mm->arena_end : VMA_HIGHEST;
+	return 0;
+}
+
+PINFOLD_EXPORT long pinfold_mm_shift(const struct mm_struct *mm)
+{
+	return mm_check_live(mm) ? 0 : mm->shift;
 }
 
 PINFOLD_EXPORT int pinfold_use_mm(struct mm_struct *mm)

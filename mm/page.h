@@ -65,9 +65,15 @@ static inline uint64_t page_count(const struct page *p)
 	return atomic_load_explicit(&p->count, memory_order_acquire);
 }
 
+/* Relaxed: a stale reader finds out by its second look at the slot, which a split of the folio changes. */
+static inline unsigned page_tail(const struct page *p)
+{
+	return atomic_load_explicit(&p->tail, memory_order_relaxed);
+}
+
 static inline struct page *page_head(struct page *p)
 {
-	return p - p->tail;
+	return p - page_tail(p);
 }
 
 /*
@@ -144,6 +150,50 @@ static inline void page_mark_pin(struct page *p, uint32_t sticky)
 {
 	if (unlikely(sticky & ~atomic_load_explicit(&p->flags, memory_order_acquire)))
 		atomic_fetch_or(&p->flags, sticky);
+}
+
+/*
+ * A folio also remembers which of its pages were pinned, so that a snapshot copies only those (K6 is Linux's:
+ * all of them).  A mark may outlive its pin, never the reverse.  Who pins by a slot that cannot change marks before
+ * it counts.  The lockless way must not write here before it knows that the folio lives:
+ *   1 pinner: counts, looks at the slot: it is still the folio's, and now stays so
+ *   2 pinner: not marked? marks (full barrier)      2 snapshot: changes the slot, full barrier
+ *   3 pinner: looks at the slot again               3 snapshot: pins, and this one marked?
+ * folio_clear_pins() is only for folios without pins whose slots allow none.
+ */
+static inline bool folio_marks(struct page *head, unsigned first, unsigned n, bool set)
+{
+	bool all = true;
+
+	while (n) {
+		_Atomic uint64_t *word = &head[1 + first / 64].subpins;
+		unsigned at = first % 64, k = 64 - at < n ? 64 - at : n;
+		uint64_t bits = (k == 64 ? ~0ull : (1ull << k) - 1) << at;
+
+		if (unlikely(bits & ~atomic_load_explicit(word, memory_order_acquire))) {
+			all = false;
+			if (set)
+				atomic_fetch_or(word, bits);
+		}
+		first += k;
+		n -= k;
+	}
+	return all;
+}
+
+static inline void folio_clear_pins(struct page *head)
+{
+	for (unsigned i = 0; i < ((1u << head->order) + 63) / 64; i++)
+		atomic_store(&head[1 + i].subpins, 0);
+}
+
+/* May this very page be pinned?  The asking side, as page_maybe_write_pinned(). */
+static inline bool page_maybe_pinned(struct page *page)
+{
+	struct page *head = page_head(page);
+
+	return pc_pins(atomic_load(&head->count)) &&
+	       (!head->order || folio_marks(head, page_tail(page), 1, false));
 }
 
 /* The asking side: the slots were changed and a full barrier passed.  Never falsely false. */

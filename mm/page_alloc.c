@@ -90,6 +90,8 @@ static void buddy_add(struct pinfold *m, uint32_t pfn, unsigned order)
 int page_alloc_init(struct pinfold *m, uint32_t staging)
 {
 	host_mutex_init(&m->alloc_lock, HOST_RANK_ALLOC);
+	for (unsigned i = 0; i < FRAME_CACHES; i++)
+		host_mutex_init(&m->cache[i].lock, HOST_RANK_CACHE);
 	for (unsigned i = 0; i <= MAX_ORDER; i++)
 		m->buddy[i] = NO_PFN;
 	m->direct_free = m->staging = NO_PFN;
@@ -125,40 +127,165 @@ int page_alloc_init(struct pinfold *m, uint32_t staging)
 	return 0;
 }
 
-struct page *alloc_folio(struct pinfold *m, unsigned order)
+/* A block off the lists, split down to what is wanted; NULL.  alloc_lock held. */
+static struct page *buddy_take(struct pinfold *m, unsigned order)
 {
-	struct page *p = NULL;
 	unsigned o = order;
+	struct page *p;
 
-	VM_BUG_ON(order > MAX_ORDER);
-	host_lock(&m->alloc_lock);
 	while (o <= MAX_ORDER && m->buddy[o] == NO_PFN)
 		o++;
-	if (o <= MAX_ORDER) {
-		p = list_pop(m, &m->buddy[o]);
-		clear_flag(p, PG_buddy);
-		while (o > order) {
-			struct page *half = p + (1u << --o);
+	if (o > MAX_ORDER)
+		return NULL;
+	p = list_pop(m, &m->buddy[o]);
+	clear_flag(p, PG_buddy);
+	while (o > order) {
+		struct page *half = p + (1u << --o);
 
-			half->order = (uint8_t)o;
-			set_flag(half, PG_buddy);
-			list_add(m, &m->buddy[o], half);
-		}
-		p->order = (uint8_t)order;
+		half->order = (uint8_t)o;
+		set_flag(half, PG_buddy);
+		list_add(m, &m->buddy[o], half);
+	}
+	p->order = (uint8_t)order;
+	atomic_fetch_sub(&m->nr_free, 1u << order);
+	return p;
+}
+
+/* ---- caches of single frames: FREE, poisoned, on no list -------------------------------------- */
+
+static struct frame_cache *my_cache(struct pinfold *m)
+{
+	return &m->cache[(unsigned)host_tid() % FRAME_CACHES];
+}
+
+/* Gives frames back until `keep` are left.  Its lock is held. */
+static void cache_drain(struct pinfold *m, struct frame_cache *c, unsigned keep)
+{
+	host_lock(&m->alloc_lock);
+	while (c->n > keep) {
+		buddy_add(m, c->pfn[--c->n], 0);
+		atomic_fetch_add(&m->nr_free, 1);
 	}
 	host_unlock(&m->alloc_lock);
+}
+
+static void drain_all(struct pinfold *m)
+{
+	for (unsigned i = 0; i < FRAME_CACHES; i++) {
+		struct frame_cache *c = &m->cache[i];
+
+		host_lock(&c->lock);
+		if (c->n)
+			cache_drain(m, c, 0);
+		host_unlock(&c->lock);
+	}
+}
+
+static struct page *cache_take(struct pinfold *m)
+{
+	struct frame_cache *c = my_cache(m);
+	struct page *p = NULL;
+
+	host_lock(&c->lock);
+	if (!c->n) {
+		host_lock(&m->alloc_lock);
+		/* Half a cache; the rest of a small pool is for everybody. */
+		for (unsigned n = atomic_load(&m->nr_free) / 16; c->n < CACHE_FRAMES / 2 && c->n <= n;) {
+			p = buddy_take(m, 0);
+			if (!p)
+				break;
+			c->pfn[c->n++] = page_to_pfn(m, p);
+		}
+		host_unlock(&m->alloc_lock);
+		/* They came in the order of their numbers and go so: neighbours in memory, one mapping in a window. */
+		for (unsigned i = 0; i < c->n / 2; i++) {
+			uint32_t t = c->pfn[i];
+
+			c->pfn[i] = c->pfn[c->n - 1 - i];
+			c->pfn[c->n - 1 - i] = t;
+		}
+	}
+	p = c->n ? pfn_to_page(m, c->pfn[--c->n]) : NULL;
+	host_unlock(&c->lock);
+	return p;
+}
+
+static void cache_give(struct pinfold *m, struct page *p)
+{
+	struct frame_cache *c = my_cache(m);
+
+	host_lock(&c->lock);
+	if (c->n == CACHE_FRAMES)
+		cache_drain(m, c, CACHE_FRAMES / 2);
+	c->pfn[c->n++] = page_to_pfn(m, p);
+	host_unlock(&c->lock);
+}
+
+uint64_t free_frames(struct pinfold *m, uint64_t *cached)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < FRAME_CACHES; i++) {
+		host_lock(&m->cache[i].lock);
+		n += m->cache[i].n;
+		host_unlock(&m->cache[i].lock);
+	}
+	if (cached)
+		*cached = n;
+	return n + atomic_load(&m->nr_free);
+}
+
+static struct page *take_block(struct pinfold *m, unsigned order)
+{
+	struct page *p;
+
+	host_lock(&m->alloc_lock);
+	p = buddy_take(m, order);
+	host_unlock(&m->alloc_lock);
+	return p;
+}
+
+struct page *alloc_folio(struct pinfold *m, unsigned order)
+{
+	struct page *p;
+
+	VM_BUG_ON(order > MAX_ORDER);
+	p = order ? take_block(m, order) : cache_take(m);
+	if (!p) {
+		/* What is free may lie in other threads' caches, or keep a block from being whole. */
+		drain_all(m);
+		p = take_block(m, order);
+	}
 	if (!p)
 		return NULL;
-	atomic_fetch_sub(&m->nr_free, 1u << order);
 	check_poison(p, order);
 	for (unsigned i = 0; i < 1u << order; i++) {
-		p[i].tail = (uint16_t)i;
+		atomic_store_explicit(&p[i].tail, (uint16_t)i, memory_order_relaxed);
 		p[i].mapping = NULL;
 		p[i].claim = NULL;
 		VM_BUG_ON_PAGE(!(page_count(p + i) & PC_FREE), p + i);
 	}
+	p->order = (uint8_t)order;
+	if (order) {
+		folio_clear_pins(p);
+		atomic_store(&p[1].hugemaps, 0);
+	}
 	atomic_store(&p->flags, order ? PG_head : 0);
 	page_thaw(p, PC_INTERNAL);
+	return p;
+}
+
+struct page *alloc_anon(struct pinfold *m, unsigned order, uint64_t index, bool zero)
+{
+	struct page *p = alloc_folio(m, order);
+
+	if (!p)
+		return NULL;
+	if (zero)
+		memset(p->addr, 0, PAGE_SIZE << order);
+	p->mapping = &m->anon;
+	p->index = index;
+	set_flag(p, PG_anon | PG_uptodate);
 	return p;
 }
 
@@ -184,7 +311,7 @@ void free_frame(struct pinfold *m, struct page *p)
 	unsigned order = p->order;
 
 	VM_BUG_ON_PAGE(!(page_count(p) & PC_FREE), p);
-	VM_BUG_ON_PAGE(p->tail || p->claim, p);
+	VM_BUG_ON_PAGE(page_tail(p) || p->claim, p);
 	VM_WARN_ON_PAGE(atomic_load(&p->mapcount), p);
 	VM_WARN_ON_PAGE(has_flag(p, PG_lru | PG_buddy | PG_staging), p);
 	p->mapping = NULL;
@@ -198,13 +325,20 @@ void free_frame(struct pinfold *m, struct page *p)
 		return;
 	}
 	poison(p, order);
-	for (unsigned i = 0; i < 1u << order; i++)
-		p[i].tail = 0;
+	for (unsigned i = 0; i < 1u << order; i++) {
+		VM_WARN_ON_PAGE(atomic_load(&p[i].mapcount), p + i);
+		atomic_store_explicit(&p[i].tail, 0, memory_order_relaxed);
+	}
+	VM_WARN_ON_PAGE(order && atomic_load(&p[1].hugemaps), p);
 	atomic_store(&p->flags, 0);
+	if (!order) {
+		cache_give(m, p);
+		return;
+	}
 	host_lock(&m->alloc_lock);
 	buddy_add(m, page_to_pfn(m, p), order);
-	host_unlock(&m->alloc_lock);
 	atomic_fetch_add(&m->nr_free, 1u << order);
+	host_unlock(&m->alloc_lock);
 }
 
 struct page *staging_get(struct pinfold *m)
@@ -266,6 +400,7 @@ int page_alloc_check(struct pinfold *m)
 	uint64_t free = 0, direct = 0, staging = 0;
 	int bad = 0;
 
+	drain_all(m);
 	host_lock(&m->alloc_lock);
 	for (unsigned o = 0; o <= MAX_ORDER; o++)
 		for (uint32_t i = m->buddy[o]; i != NO_PFN; i = pfn_to_page(m, i)->next) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.h - frames: a buddy allocator over the pool, a list of records for direct frames, and
- * the stock of staging frames.
+ * page_alloc.h - frames: a buddy allocator over the pool with caches of single frames before it, a list of records
+ * for direct frames, and the stock of staging frames.
  *
  * It says "none" (NULL) and never reclaims (decision D7).  A frame comes with one internal reference
  * and without flags; it is given back by whoever set FREE.  Debug builds fill free pool frames with
@@ -22,6 +22,10 @@ int page_alloc_init(struct pinfold *m, uint32_t staging);
 /* 2^order frames, aligned to their size; the head has order and PG_head (order > 0), the others
  * their distance.  NULL: none that large. */
 struct page *alloc_folio(struct pinfold *m, unsigned order);
+/* The same for anonymous memory: zeroed, PG_anon and PG_uptodate, index that of its first page. */
+struct page *alloc_anon(struct pinfold *m, unsigned order, uint64_t index, bool zero);
+/* Free frames, those in caches too. */
+uint64_t free_frames(struct pinfold *m, uint64_t *cached);
 /* A record for a direct frame: its addr, mapping and index are the caller's to fill. */
 struct page *alloc_direct(struct pinfold *m);
 /* For whoever set FREE (page_dec() said DEC_FREED, or page_freeze() succeeded). */
@@ -31,7 +35,7 @@ void free_frame(struct pinfold *m, struct page *page);
 struct page *staging_get(struct pinfold *m);
 void staging_put(struct pinfold *m, struct page *page);
 
-/* Internal references.  get: false for a page that is frozen or free. */
+/* Internal references; pages of folios have theirs on the head.  get: false for a page that is frozen or free. */
 bool get_internal(struct pinfold *m, struct page *page);
 void put_internal(struct pinfold *m, struct page *page);
 

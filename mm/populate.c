@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* populate.c - see populate.h; with it the public calls that map and advise. */
-#include "mm/populate.h"
+/* populate.c - bringing whole ranges in, and the public calls that map, move, copy and advise. */
+#include "mm/gup.h"
 
 #include <errno.h>
 
 #include "lib/export.h"
-#include "mm/mmap.h"
+#include "mm/folio.h"
+#include "mm/fork.h"
+#include "mm/mremap.h"
+#include "mm/reclaim.h"
 #include "mm/vmstat.h"
 
 /*
@@ -35,6 +38,8 @@ static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long
 		unsigned long a = vma->start > start ? vma->start : start;
 		unsigned long e = vma->end < end ? vma->end : end;
 
+		if (vma_anon(vma)) /* nothing to read */
+			continue;
 		n += (long)filemap_readahead(vma->mapping, vma_index(vma, a), (e - a) >> PAGE_SHIFT);
 	}
 	if (fi.held)
@@ -42,23 +47,55 @@ static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long
 	return n;
 }
 
-long mm_populate(struct mm_struct *mm, unsigned long start, size_t len)
+/* [start, end), for reading or writing.  0, or the error of the page at which it stopped. */
+static int populate(struct mm_struct *mm, unsigned long start, unsigned long end, unsigned flags)
 {
-	struct faultin fi = { .mm = mm, .flags = FAULT_ALLOW_DROP };
-	unsigned long a = start, end = start + len;
+	struct faultin fi = { .mm = mm, .flags = FAULT_ALLOW_DROP | flags };
+	int r = 0;
 
-	if (mm->window == PINFOLD_WINDOW_DIRECT)
+	if (mm->window != PINFOLD_WINDOW_NONE)
 		fi.flags |= FAULT_WINDOW;
-	call_begin();
-	for (; a < end; a += PAGE_SIZE) {
+	for (unsigned long a = start; a < end && !r; a = fi.covered > a ? fi.covered : a + PAGE_SIZE) {
 		fi.want = (end - a) >> PAGE_SHIFT;
-		if (faultin_page(&fi, a))
-			break;
+		r = faultin_page(&fi, a);
 	}
 	if (fi.held)
 		faultin_unlock(&fi);
+	return r;
+}
+
+static int mm_populate(struct mm_struct *mm, unsigned long start, size_t len, bool write)
+{
+	int r;
+
+	call_begin();
+	r = populate(mm, start, start + len, write ? FAULT_WRITE : 0);
 	call_end();
-	return (long)((a - start) >> PAGE_SHIFT);
+	return r;
+}
+
+/* F14: a hole is -ENOMEM, a mapping without the right -EINVAL, and what a page says goes through. */
+static int advise_populate(struct mm_struct *mm, unsigned long start, unsigned long end, bool write)
+{
+	int need = write ? PINFOLD_PROT_WRITE : PINFOLD_PROT_READ, r = 0;
+
+	while (start < end && !r) {
+		struct vm_area_struct *vma;
+		unsigned long to = 0;
+
+		host_read_lock(&mm->mmap_lock);
+		vma = vma_find(mm, start);
+		r = !vma ? -ENOMEM : !(vma->prot & need) ? -EINVAL : 0;
+		if (!r)
+			to = vma->end < end ? vma->end : end;
+		host_read_unlock(&mm->mmap_lock);
+		if (!r)
+			r = populate(mm, start, to, write ? FAULT_WRITE : 0);
+		if (r == -ENXIO || r == -EIO || r == -ESTALE)
+			r = -EFAULT;
+		start = to;
+	}
+	return r;
 }
 
 PINFOLD_EXPORT long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int flags,
@@ -67,21 +104,100 @@ PINFOLD_EXPORT long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len
 	struct mmap_request rq = {
 		.mm = mm, .addr = addr, .len = len, .prot = prot, .flags = flags, .offset = offset,
 	};
+	bool anonymous = flags & PINFOLD_MAP_ANONYMOUS;
 	long a = may_change(mm);
 
-	if (!a)
+	if (!a && anonymous && (file || offset))
+		a = -EINVAL;
+	if (!a && !anonymous)
 		a = file_enter(file);
 	if (a)
 		return a;
-	rq.mapping = &file->mapping;
-	if (rq.mapping->machine != mm->machine)
-		a = -EINVAL;
-	else
+	if (anonymous) {
+		rq.mapping = flags & PINFOLD_MAP_SHARED ? &mm->machine->shared : &mm->machine->anon;
+		call_begin();
 		a = do_mmap(&rq);
-	file_leave(file);
+		call_end();
+	} else {
+		rq.mapping = &file->mapping;
+		a = rq.mapping->machine == mm->machine ? do_mmap(&rq) : -EINVAL;
+		file_leave(file);
+	}
+	/* F12: what is written to in private is copied at once. */
 	if (a > 0 && (flags & PINFOLD_MAP_POPULATE))
-		mm_populate(mm, (unsigned long)a, rq.len);
+		mm_populate(mm, (unsigned long)a, rq.len,
+		            (flags & PINFOLD_MAP_PRIVATE) && (prot & PINFOLD_PROT_WRITE));
 	return a;
+}
+
+PINFOLD_EXPORT long vm_mremap(struct mm_struct *mm, unsigned long addr, size_t old_len, size_t new_len, int flags,
+                              unsigned long new_addr)
+{
+	struct mremap_request rq = {
+		.mm = mm, .addr = addr, .old_len = old_len, .new_len = new_len, .flags = flags, .new_addr = new_addr,
+	};
+	long r = may_change(mm);
+
+	if (r)
+		return r;
+	call_begin();
+	r = do_mremap(&rq);
+	call_end();
+	return r;
+}
+
+PINFOLD_EXPORT int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm)
+{
+	int r = may_change(mm);
+
+	if (!r)
+		r = may_change(oldmm);
+	if (!r && (mm == oldmm || mm->machine != oldmm->machine))
+		r = -EINVAL;
+	if (r)
+		return r;
+	call_begin();
+	r = do_dup_mmap(mm, oldmm);
+	/* Copies of pinned pages want frames: once more with those that can be had (D7). */
+	if (r == -ENOMEM) {
+		bool pending;
+
+		reclaim_frames(mm->machine, FRAME_POOL, reclaim_size(mm->machine, FRAME_POOL), &pending);
+		r = do_dup_mmap(mm, oldmm);
+	}
+	call_end();
+	return r;
+}
+
+PINFOLD_EXPORT int pinfold_split_folio(struct mm_struct *mm, unsigned long addr)
+{
+	int r = mm_check_live(mm);
+	struct faultin fi = { .mm = mm };
+	struct page *head = NULL;
+	struct pt_pos pos;
+	bool got = false;
+
+	if (r)
+		return r;
+	call_begin();
+	if (current.mmap_held != mm)
+		faultin_lock(&fi);
+	if (pt_lock(mm, addr, &pos)) {
+		uint64_t s = pos_read(&pos, addr & PAGE_MASK);
+
+		/* The slot's reference keeps it until we have our own. */
+		if ((s & SLOT_PRESENT) && !(s & SLOT_ZERO))
+			head = page_head(pfn_to_page(mm->machine, s >> PAGE_SHIFT));
+		got = head && get_internal(mm->machine, head);
+		pt_unlock(&pos);
+	}
+	r = got ? folio_split(mm->machine, head) : head ? -EAGAIN : -EFAULT;
+	if (got)
+		put_internal(mm->machine, head);
+	if (fi.held)
+		faultin_unlock(&fi);
+	call_end();
+	return r;
 }
 
 PINFOLD_EXPORT int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t len)
@@ -123,6 +239,31 @@ PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t l
 		break;
 	case PINFOLD_MADV_DONTNEED:
 		r = do_dontneed(mm, addr, len);
+		break;
+	case PINFOLD_MADV_POPULATE_READ:
+	case PINFOLD_MADV_POPULATE_WRITE:
+		r = advise_populate(mm, addr, addr + len, advice == PINFOLD_MADV_POPULATE_WRITE);
+		break;
+	case PINFOLD_MADV_NORMAL:
+		r = do_madvise_flags(mm, addr, len, 0, 0);
+		break;
+	case PINFOLD_MADV_HUGEPAGE:
+		r = do_madvise_flags(mm, addr, len, VM_HUGE, 0);
+		break;
+	case PINFOLD_MADV_NOHUGEPAGE:
+		r = do_madvise_flags(mm, addr, len, 0, VM_HUGE);
+		break;
+	case PINFOLD_MADV_DONTFORK:
+		r = do_madvise_flags(mm, addr, len, VM_DONTFORK, 0);
+		break;
+	case PINFOLD_MADV_DOFORK:
+		r = do_madvise_flags(mm, addr, len, 0, VM_DONTFORK);
+		break;
+	case PINFOLD_MADV_WIPEONFORK:
+		r = do_madvise_flags(mm, addr, len, VM_WIPEONFORK, 0);
+		break;
+	case PINFOLD_MADV_KEEPONFORK:
+		r = do_madvise_flags(mm, addr, len, 0, VM_WIPEONFORK);
 		break;
 	default:
 		r = -EINVAL;

@@ -37,6 +37,8 @@ static inline struct pinfold *machine_of(struct page *page, int *err)
 
 static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
 {
+	if (unlikely(head == m->zero)) /* never counted (Z2) */
+		return 0;
 	if (unlikely(dec_done(m, head, page_put_pins(head, n))))
 		return -EINVAL;
 	count_pins(PINS_RELEASED, n);
@@ -46,6 +48,8 @@ static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
 /* A release from a page of the thread's machine that was refused or freed the page. */
 static __attribute__((noinline, cold)) int put_end(struct page *page, int fact)
 {
+	if (page == current.machine->zero) /* never counted, so refused; nothing was taken (Z2) */
+		return 0;
 	if (dec_done(current.machine, page, fact))
 		return -EINVAL;
 	count_pins(PINS_RELEASED, 1);
@@ -68,7 +72,7 @@ static inline bool plain(const struct page *page, const struct page *first, cons
 {
 	return page >= first && page < end &&
 	       !(((uintptr_t)page - (uintptr_t)first) % sizeof(*page)) &&
-	       !page->tail;
+	       !page_tail(page);
 }
 
 /* No stack and no call on the plain way: a locked instruction waits for every store before it. */
@@ -104,7 +108,7 @@ put_plain(struct page **pages, unsigned long n, uint32_t mask, uint32_t want)
 		if (unlikely(fact)) {
 			if (put_end(pages[i], fact))
 				break; /* the caller meets it again, and its error */
-			freed++; /* counted by put_end() */
+			freed++; /* counted by put_end(), or the zero page */
 		}
 	}
 	count_pins(PINS_RELEASED, i - freed);
@@ -159,6 +163,8 @@ static int put_dirty(struct page *page, bool lock)
 	if (!m)
 		return err;
 	head = page_head(page);
+	if (head == m->zero) /* nobody can have written to it */
+		return 0;
 	if (!pc_pins(page_count(head)) || (page_count(head) & PC_FREE))
 		return -EINVAL;
 	if (!has_flag(head, PG_dirty)) {
@@ -214,6 +220,8 @@ PINFOLD_EXPORT int get_page(struct page *page)
 	if (!m)
 		return err;
 	head = page_head(page);
+	if (head == m->zero)
+		return 0;
 	c = page_count(head);
 	/* Somebody must hold it already: a name of a free frame is not a claim to it. */
 	if ((c & PC_FREE) || (!pc_pins(c) && !pc_refs(c)))
@@ -233,6 +241,8 @@ PINFOLD_EXPORT int put_page(struct page *page)
 	if (!m)
 		return err;
 	head = page_head(page);
+	if (head == m->zero)
+		return 0;
 	return dec_done(m, head, page_put_ref(head)) ? -EINVAL : 0;
 }
 

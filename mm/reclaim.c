@@ -115,7 +115,8 @@ static void lock_batch(struct shrink *s)
 
 /*
  * Unmaps and freezes what nobody else holds: the index and this function have a reference each.
- * Punching drops the translations of what goes; those of what stays must be dropped here (I11).
+ * Punching drops direct windows' translations of what goes; those of what stays, and an extent window's, must be
+ * dropped here (I11).
  */
 static void freeze_batch(struct shrink *s)
 {
@@ -142,7 +143,8 @@ static void freeze_batch(struct shrink *s)
 	}
 	if (nr_stay)
 		tlb_flush(&s->evict_tlb);
-	s->evict_tlb.nr = 0;
+	else
+		tlb_flush_extents(&s->evict_tlb);
 	while (nr_stay--) {
 		page_unlock(stay[nr_stay]);
 		put_back(s->m, stay[nr_stay], LRU_INACTIVE);
@@ -172,13 +174,13 @@ static void hold_stores(struct page **p, unsigned n, bool hold)
 		return;
 	host_lock(&mapping->i_mmap_lock);
 	mapping->holds += hold ? 1u : -1u;
-	for (struct vm_area_struct *v = mapping->i_mmap; v; v = v->next_in_file) {
+	for (struct vm_area_struct *v = mapping->i_mmap; v; v = v->in_file.next) {
 		uint64_t first = p[0]->index > v->pgoff ? p[0]->index : v->pgoff;
 		uint64_t end = v->pgoff + ((v->end - v->start) >> PAGE_SHIFT);
 
 		if (end > p[0]->index + n)
 			end = p[0]->index + n;
-		if (v->window < 0 || first >= end || !(v->prot & PINFOLD_PROT_WRITE))
+		if (v->mm->window != PINFOLD_WINDOW_DIRECT || first >= end || !(v->prot & PINFOLD_PROT_WRITE))
 			continue;
 		if (host_window_mprotect(vma_addr(v, first), (end - first) << PAGE_SHIFT,
 		                         hold ? v->prot & ~PINFOLD_PROT_WRITE : v->prot))

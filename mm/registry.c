@@ -38,7 +38,7 @@ int registry_add_machine(struct pinfold *m)
 		return -ENOMEM;
 	}
 	machines[i].pages = m->pages;
-	machines[i].end = m->pages + m->nr_frames;
+	machines[i].end = m->pages + m->nr_frames + 1;
 	atomic_store_explicit(&machines[i].m, m, memory_order_release);
 	if (i >= atomic_load(&nr_machines))
 		atomic_store_explicit(&nr_machines, i + 1, memory_order_release);
@@ -92,17 +92,17 @@ void registry_child(void (*fn)(struct pinfold *m))
 			fn(atomic_load(&machines[i].m));
 }
 
-int registry_add_window(struct mm_struct *mm, unsigned long start, unsigned long end)
+/* table_lock held.  A free entry, or -ENOMEM. */
+static int free_window(void)
 {
-	int i;
+	for (int i = 0; i < MAX_WINDOWS; i++)
+		if (!atomic_load(&windows[i].mm))
+			return i;
+	return -ENOMEM;
+}
 
-	host_lock(&table_lock);
-	for (i = 0; i < MAX_WINDOWS && atomic_load(&windows[i].mm); i++)
-		;
-	if (i == MAX_WINDOWS) {
-		host_unlock(&table_lock);
-		return -ENOMEM;
-	}
+static void publish_window(int i, struct mm_struct *mm, unsigned long start, unsigned long end)
+{
 	atomic_store(&windows[i].start, start);
 	atomic_store(&windows[i].end, end);
 	if (start < atomic_load(&window_lowest))
@@ -112,23 +112,60 @@ int registry_add_window(struct mm_struct *mm, unsigned long start, unsigned long
 	atomic_store_explicit(&windows[i].mm, mm, memory_order_release);
 	if (i >= atomic_load(&nr_windows))
 		atomic_store_explicit(&nr_windows, i + 1, memory_order_release);
-	host_unlock(&table_lock);
-	return i;
 }
 
-void registry_remove_window(int nr)
+int registry_add_window(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	int i;
+
+	host_lock(&table_lock);
+	i = free_window();
+	if (i >= 0)
+		publish_window(i, mm, start, end);
+	host_unlock(&table_lock);
+	return i < 0 ? i : 0;
+}
+
+int registry_split_window(unsigned long addr)
+{
+	int r = 0;
+
+	host_lock(&table_lock);
+	for (int i = 0; i < atomic_load(&nr_windows); i++) {
+		struct mm_struct *mm = atomic_load(&windows[i].mm);
+		unsigned long end = atomic_load(&windows[i].end);
+
+		if (!mm || addr <= atomic_load(&windows[i].start) || addr >= end)
+			continue;
+		r = free_window();
+		if (r >= 0) {
+			/* The new one first: no address is outside of both at any time. */
+			publish_window(r, mm, addr, end);
+			atomic_store(&windows[i].end, addr);
+			r = 0;
+		}
+		break;
+	}
+	host_unlock(&table_lock);
+	return r;
+}
+
+void registry_remove_windows(unsigned long start, unsigned long end)
 {
 	unsigned long low = ~0ul, high = 0;
 
 	host_lock(&table_lock);
-	atomic_store_explicit(&windows[nr].mm, NULL, memory_order_release);
 	for (int i = 0; i < MAX_WINDOWS; i++) {
+		unsigned long s = atomic_load(&windows[i].start), e = atomic_load(&windows[i].end);
+
 		if (!atomic_load(&windows[i].mm))
 			continue;
-		if (atomic_load(&windows[i].start) < low)
-			low = atomic_load(&windows[i].start);
-		if (atomic_load(&windows[i].end) > high)
-			high = atomic_load(&windows[i].end);
+		if (s >= start && e <= end) {
+			atomic_store_explicit(&windows[i].mm, NULL, memory_order_release);
+			continue;
+		}
+		low = s < low ? s : low;
+		high = e > high ? e : high;
 	}
 	atomic_store(&window_lowest, low);
 	atomic_store(&window_highest, high);

@@ -23,9 +23,12 @@ struct pinfold *registry_machine_of(const struct page *page);
 /* Marks every machine dead and calls fn for each: for a forked child. */
 void registry_child(void (*fn)(struct pinfold *m));
 
-/* The window's number, or -ENOMEM. */
+/* 0, or -ENOMEM. */
 int registry_add_window(struct mm_struct *mm, unsigned long start, unsigned long end);
-void registry_remove_window(int nr);
+/* Makes two of the one that contains addr, unless it begins there.  0, or -ENOMEM. */
+int registry_split_window(unsigned long addr);
+/* Those that lie in [start, end). */
+void registry_remove_windows(unsigned long start, unsigned long end);
 /* The mm whose window contains addr, or NULL.  [sig] */
 struct mm_struct *registry_window_of(unsigned long addr);
 

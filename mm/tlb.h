@@ -15,7 +15,7 @@
 #ifndef PINFOLD_TLB_H
 #define PINFOLD_TLB_H
 
-#include "mm/types.h"
+#include "mm/extent.h"
 
 enum tlb_op { TLB_PROTECT, TLB_DROP };
 
@@ -27,10 +27,10 @@ struct tlb_batch {
 	size_t gap; /* ranges this close are joined over what lies between */
 	unsigned nr;
 	struct {
-		const struct vm_area_struct *vma; /* a name: not looked at */
+		struct mm_struct *mm;
 		unsigned long addr;
 		size_t len;
-		int uffd;
+		int uffd; /* -1: an extent window */
 	} range[TLB_RANGES];
 };
 
@@ -38,18 +38,24 @@ void tlb_begin(struct tlb_batch *tlb, struct pinfold *m, enum tlb_op op);
 /* Notes [addr, addr + len) of a VMA; VMAs without a window have nothing to drop. */
 void tlb_add(struct tlb_batch *tlb, const struct vm_area_struct *vma, unsigned long addr, size_t len);
 void tlb_flush(struct tlb_batch *tlb);
+/* The same for the ranges of extent windows only; the others are forgotten: punching drops them. */
+void tlb_flush_extents(struct tlb_batch *tlb);
 
 void tlb_gather(struct pinfold *m);
 void tlb_finish(struct pinfold *m);
 void tlb_wait(struct pinfold *m);
 
-/* The userfaultfd of a VMA's window. */
+/* The userfaultfd of a VMA in a direct window. */
 int vma_uffd(const struct vm_area_struct *vma);
+/* Is it a VMA whose stores the host tells only when it is asked?  (PINFOLD_FILE_ASYNC_WP) */
+bool vma_async(const struct vm_area_struct *vma);
 
-/* install: the leaf lock is held and the slot read.  0 or -errno.  [sig] */
-int tlb_install(const struct vm_area_struct *vma, unsigned long addr, size_t len, bool writable);
+/* install: the table's lock is held and the slot read.  n pages from `first`: in a direct window the file's, in an extent
+ * window frames that follow each other (direct ones: one).  0 or -errno.  [sig] */
+int tlb_install(const struct vm_area_struct *vma, unsigned long addr, unsigned n, struct page *first,
+                bool writable);
 
-/* Lets stores through a translation that is there; does nothing if it is not.  Likewise.  [sig] */
-int tlb_unprotect(const struct vm_area_struct *vma, unsigned long addr);
+/* Lets stores through to a page; its translation may be there, for reading, or not.  Likewise.  [sig] */
+int tlb_unprotect(const struct vm_area_struct *vma, unsigned long addr, struct page *page);
 
 #endif

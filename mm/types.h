@@ -4,8 +4,9 @@
  *
  *   machine (struct pinfold)  owns frames, tables, files, mms; knows of no other machine
  *   mm       one address space: VMAs, page tables, a window
- *   VMA      one mapping of a file in an mm
- *   table    512 slots or 512 tables; reused only as a table (D8)
+ *   VMA      one mapping in an mm: of a file or of anonymous memory, shared or private
+ *   table    512 slots or 512 tables; reused only as a table (D8).  A leaf may belong to several mms after
+ *            dup_mmap(): then it is changed by nobody, who wants to change it takes a copy first (D12)
  *   slot     one page-table entry: pfn and rights.  The truth; the host's MMU is its TLB (D5)
  *   mapping  struct address_space: the cached pages of one file
  *   folio    2^order frames, allocated and freed as one; counts live on its first page
@@ -22,6 +23,7 @@
 #include "host/host.h"
 #include "lib/slab.h"
 #include "lib/sparse.h"
+#include <pinfold/notifier.h>
 #include <pinfold/pinfold.h>
 
 #define PAGE_SHIFT 12
@@ -29,6 +31,9 @@
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #define MAX_ORDER 9
 #define NO_PFN UINT32_MAX
+
+#define HUGE_ORDER 9
+#define HUGE_SIZE (PAGE_SIZE << HUGE_ORDER)
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -53,7 +58,8 @@ enum page_flag {
 	PG_wpinned = 1u << 14,    /* D3's sticky flag: a write pin may be among the pins */
 	PG_longterm = 1u << 15,   /* sticky: a long-term pin may be among them */
 	PG_buddy = 1u << 16,      /* on the allocator's lists; alloc lock */
-	PG_staging = 1u << 17     /* belongs to the machine's stock of copies */
+	PG_staging = 1u << 17,    /* belongs to the machine's stock of copies */
+	PG_anon = 1u << 18        /* anonymous: belongs to the slots that show it, and to no file */
 };
 
 #define PG_unclean (PG_dirty | PG_cut | PG_home)
@@ -63,16 +69,23 @@ struct page {
 	_Atomic uint32_t flags; /* enum page_flag; also the futex word of PG_locked */
 	uint8_t order;          /* of the folio, on its head; of the free block, with PG_buddy */
 	uint8_t pad;
-	uint16_t tail;          /* distance from the folio's head, in pages */
-	/* Set before the page enters the index, stable while it is there; pages_lock. */
+	_Atomic uint16_t tail;  /* distance from the folio's head, in pages */
+	/* Set before the page enters the index, stable while it is there; pages_lock.  PG_anon: the machine's
+	 * `anon`, for good. */
 	struct address_space *mapping;
-	uint64_t index;         /* in the file, in pages */
+	union {
+		uint64_t index; /* in the file, in pages; PG_anon: in the VMA's terms.  Heads and single pages */
+		_Atomic uint64_t subpins; /* folio's pages 1 .. 8: 64 of its pages each, see folio_mark_pin() */
+	};
 	/* LRU lock, or the alloc lock while free. */
 	uint32_t next, prev;
 	struct page *claim;     /* the staging frame with the copy for the cut; page lock */
 	void *addr;             /* of the frame; constant for pool pages */
-	_Atomic uint32_t mapcount; /* slots that hold it; leaf lock of the slot for each step */
-	uint32_t jblock;           /* PG_home: block of the journal with the committed copy; commit_lock */
+	_Atomic uint32_t mapcount; /* 4 KiB slots that hold it; leaf lock of the slot for each step */
+	union {
+		uint32_t jblock;   /* PG_home: block of the journal with the committed copy; commit_lock */
+		_Atomic uint32_t hugemaps; /* folio's page 1: 2 MiB slots that hold the folio; dir lock */
+	};
 };
 _Static_assert(sizeof(struct page) == 64, "one page record is one cache line");
 
@@ -80,14 +93,30 @@ _Static_assert(sizeof(struct page) == 64, "one page record is one cache line");
 
 typedef _Atomic uint64_t slot_t;
 
-/* A slot's rights are the VMA's and the page's: PINW and LTW tell the lockless path enough. */
+/*
+ * What is true of the page: PRESENT, FOLIO, ANON, EXCL, ZERO, HUGE.  What the mm may do with it: the rest, a copy of
+ * what VMA and page say together, so that the lockless path needs to look nowhere else.  Rights missing here are
+ * added by a fault; rights here are never more than the VMA's.
+ */
 #define SLOT_PRESENT 0x1ull
 #define SLOT_READ    0x2ull
-#define SLOT_WRITE   0x4ull /* the CPU may store: implies PG_dirty for files that commit */
+#define SLOT_WRITE   0x4ull /* the CPU may store: implies PG_dirty for files that commit, EXCL for ANON */
 #define SLOT_PINW    0x8ull /* a write pin may be taken without asking anybody */
 #define SLOT_LTW     0x10ull /* ... also a long-term one */
 #define SLOT_FOLIO   0x20ull /* of a folio of order > 0: counts live on its head */
+#define SLOT_PINR    0x40ull /* a read pin may be taken without asking */
+#define SLOT_LTR     0x80ull /* ... also a long-term one */
+#define SLOT_ANON    0x100ull
+#define SLOT_EXCL    0x200ull /* ANON: no other slot shows it, so it may be written and pinned (U1) */
+#define SLOT_ZERO    0x400ull /* the zero page: not counted */
+#define SLOT_HUGE    0x800ull /* an entry of a level-1 table that maps a whole 2 MiB folio */
 #define SLOT_BITS    0xfffull
+#define SLOT_RIGHTS  (SLOT_READ | SLOT_WRITE | SLOT_PINW | SLOT_LTW | SLOT_PINR | SLOT_LTR)
+#define SLOT_WRITES  (SLOT_WRITE | SLOT_PINW | SLOT_LTW)
+
+/* Entries of upper tables point to tables, which are aligned to 64: the lowest bit tells a slot (HUGE). */
+#define ENTRY_SHARED 0x2ull /* the leaf below belongs to other mms as well */
+#define ENTRY_FLAGS  0x3full
 
 #define TABLE_SLOTS 512u
 #define TABLE_LEVELS 4
@@ -96,21 +125,47 @@ typedef _Atomic uint64_t slot_t;
 struct table {
 	slot_t e[TABLE_SLOTS];
 	struct host_mutex lock;
-	struct mm_struct *mm; /* owner; NULL: not in use.  lock */
-	unsigned long base;   /* first address it covers; lock */
+	uint64_t pad;
+	unsigned long base;   /* first address it covers, in the mm that made it */
 	uint32_t used;        /* entries that are not zero; lock */
+	uint32_t anon;        /* of them ANON or ZERO: a leaf of nothing else can be shared */
 	uint32_t level;       /* 0: leaf */
+	_Atomic uint32_t sharers; /* mms that have an entry for it; 1 unless ENTRY_SHARED */
+	_Atomic uint32_t pinned;  /* leaf: the fast path has been here, so pages may be pinned; until it is freed */
+	uint32_t seen;        /* check.c's */
+	uint64_t pad2;
 	void *link;           /* the slab's */
+};
+_Static_assert(sizeof(struct table) % 64 == 0, "the slab's link lies in link");
+
+#define VM_SHARED     1u
+#define VM_HUGE       2u  /* MADV_HUGEPAGE */
+#define VM_DONTFORK   4u
+#define VM_WIPEONFORK 8u
+
+struct vma_list {
+	struct vm_area_struct *next, **prev;
 };
 
 struct vm_area_struct {
-	unsigned long start, end;       /* mmap lock; constant while linked */
-	uint64_t pgoff;                 /* file page of start */
-	int prot, old_prot;             /* mmap lock for writing + i_mmap_lock */
-	int window;                     /* index in the table of windows, -1 none */
+	/* mmap lock for writing + i_mmap_lock of the lists it is on */
+	unsigned long start, end;
+	uint64_t pgoff;       /* file page of start; anonymous: its page number when it was made, kept by mremap */
+	int prot, old_prot;
+	unsigned flags;       /* VM_*; mmap lock for writing */
 	struct mm_struct *mm;
-	struct address_space *mapping;
-	struct vm_area_struct *next_in_file; /* i_mmap_lock */
+	struct address_space *mapping; /* anonymous and private: the machine's `anon` */
+	struct vma_list in_file; /* mapping's i_mmap_lock; not for `anon` */
+	struct vma_list in_anon; /* private ones; the i_mmap_lock of `anon` */
+};
+
+struct mm_notifiers {
+	struct host_rwsem sem;    /* read: around callbacks; write: the lists change */
+	_Atomic uint32_t any;     /* a list is not empty */
+	_Atomic uint32_t event;   /* bumped when an interval's invalidation ends */
+	struct mmu_notifier *list;
+	struct mmu_interval_notifier *intervals;
+	_Atomic uint64_t seq;
 };
 
 #define MM_MAGIC 0x70666d6du
@@ -125,7 +180,12 @@ struct mm_struct {
 	unsigned nr_vmas, room;
 	/* D8 */
 	struct table *root;
-	_Atomic uint64_t table_seq;
+	_Atomic uint64_t table_seq; /* bumped when a table is removed, shared, replaced or moved */
+	struct mm_notifiers notifiers;
+	/* Extent window: constant; its translations: window_lock. */
+	unsigned long arena, arena_end;
+	struct sparse chunks;
+	long shift;             /* what dup_mmap() added to the addresses of the mm it was made from */
 	struct mm_struct *next; /* machine lock */
 };
 
@@ -152,6 +212,7 @@ struct address_space_operations {
 };
 
 struct batch;
+struct window_chunk;
 
 enum cut_state { CUT_NONE, CUT_FREEZING, CUT_FROZEN, CUT_WRITING };
 
@@ -174,7 +235,7 @@ struct address_space {
 	_Atomic uint64_t nr_pages; /* counts down when a page is out for good */
 
 	struct host_mutex i_mmap_lock;
-	struct vm_area_struct *i_mmap; /* i_mmap_lock */
+	struct vm_area_struct *i_mmap; /* i_mmap_lock; `anon`: linked by in_anon */
 	unsigned holds; /* i_mmap_lock; hold_stores() of reclaim: no protection may change */
 
 	struct host_rwsem section_sem; /* read: inside a write section */
@@ -226,11 +287,22 @@ enum vm_event {
 	FAULTS_MISSING, FAULTS_MINOR, FAULTS_WRITE, FAULTS_FAILED, PAGES_READ, READ_CALLS, EVICTED,
 	SKIPPED_PINNED, SKIPPED_DIRTY, SECOND_CHANCE, COMMITS, COMMIT_PAGES, CLAIMS_WRITER,
 	CLAIMS_COMMITTER, JOURNAL_BYTES, HOME_BYTES, FLUSHES, CHECKPOINTS, WINDOW_INSTALLS,
-	WINDOW_DROPS, SLOW_PINS, INVARIANTS_BROKEN, NR_VM_EVENTS
+	WINDOW_DROPS, SLOW_PINS, INVARIANTS_BROKEN, ZERO_MAPS, COW_COPIED, COW_REUSED, UNSHARED,
+	FOLIOS_MAPPED, FOLIO_FALLBACKS, FOLIOS_SPLIT, MAPPINGS_SPLIT, FORKS, LEAVES_SHARED, LEAVES_COPIED,
+	FORK_COPIED, MOVED_TABLES, MOVED_SLOTS, WINDOW_EVICTED, NOTIFIED, NR_VM_EVENTS
 };
 
 /* Per-thread counts, folded into the machine's: see vmstat.h. */
 enum pin_stat { PINS_ACQUIRED, PINS_RELEASED, NR_PIN_STATS };
+
+/* Free 4 KiB frames close at hand: threads are spread over them, so that they do not meet on alloc_lock. */
+#define FRAME_CACHES 16u
+#define CACHE_FRAMES 64u
+struct frame_cache {
+	_Alignas(64) struct host_mutex lock;
+	uint32_t n;
+	uint32_t pfn[CACHE_FRAMES];
+};
 
 #define MACHINE_MAGIC 0x70666d63u
 
@@ -246,7 +318,7 @@ struct pinfold {
 	/* Frames: constant after creation. */
 	int pool_fd;
 	char *pool;
-	uint32_t pool_frames, direct_frames, nr_frames;
+	uint32_t pool_frames, direct_frames, nr_frames; /* records behind these: 1, the zero page's */
 	struct page *pages;
 	size_t pages_len;
 
@@ -258,7 +330,20 @@ struct pinfold {
 	_Atomic uint32_t nr_free, nr_direct_free, nr_staging;
 	uint32_t staging_total;
 
+	struct frame_cache cache[FRAME_CACHES];
+	struct page *zero;     /* reads of untouched anonymous memory; its word never changes (Z2) */
+
 	struct lru lru[2]; /* by frame_kind */
+	struct address_space anon;   /* stands for all anonymous memory: no index, the list of private VMAs */
+	struct address_space shared; /* MAP_SHARED | MAP_ANONYMOUS: each mapping has a range of its own */
+	_Atomic uint64_t shared_next;
+
+	struct host_mutex window_lock; /* extent windows' translations */
+	/* window_lock */
+	struct window_chunk *oldest, *newest;
+	uint64_t window_vmas;
+	uint64_t window_budget;
+	struct slab chunks;
 	/* One slab per level: what a stale walker reads in a reused table is an entry of that level. */
 	struct slab tables[TABLE_LEVELS];
 	struct slab nodes, vmas, fills;

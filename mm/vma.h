@@ -18,8 +18,6 @@ struct vm_area_struct *vma_find(const struct mm_struct *mm, unsigned long addr);
 struct vm_area_struct *vma_next(const struct mm_struct *mm, unsigned long addr);
 /* Index of the same in mm->vmas, nr_vmas if none. */
 unsigned vma_next_index(const struct mm_struct *mm, unsigned long addr);
-/* Does [start, end) cut a VMA, so that a part of it lies outside? */
-bool vma_range_cuts(const struct mm_struct *mm, unsigned long start, unsigned long end);
 /* Is every page of [start, end) mapped? */
 bool vma_range_full(const struct mm_struct *mm, unsigned long start, unsigned long end);
 /* A free place of len bytes, at or above hint if one is there; 0: none. */
@@ -28,9 +26,28 @@ unsigned long vma_gap(const struct mm_struct *mm, unsigned long hint, size_t len
 /* A VMA that is not linked yet, with room for it in the mm; NULL: no memory.  Writing. */
 struct vm_area_struct *vma_alloc(struct mm_struct *mm);
 void vma_free(struct vm_area_struct *vma);
-/* Links it into mm and file (cannot fail), unlinks it from both.  Writing. */
+/* Links it into mm and lists (cannot fail), unlinks it from all.  Writing. */
 void vma_link(struct vm_area_struct *vma);
 void vma_unlink(struct vm_area_struct *vma);
+/* Sees to it that no VMA lies across addr.  0, or -ENOMEM.  Writing. */
+int vma_split(struct mm_struct *mm, unsigned long addr);
+/* Makes one of neighbours that fit, from start's left neighbour to the one behind end.  Writing. */
+void vma_merge(struct mm_struct *mm, unsigned long start, unsigned long end);
+/* The locks of the lists that a VMA is on, for changes that reverse walkers must not see half of. */
+void vma_lock_lists(struct vm_area_struct *vma);
+void vma_unlock_lists(struct vm_area_struct *vma);
+
+/* Stores to it go to pages of the mm's own. */
+static inline bool vma_private(const struct vm_area_struct *vma)
+{
+	return !(vma->flags & VM_SHARED);
+}
+
+/* Private memory without a file behind it. */
+static inline bool vma_anon(const struct vm_area_struct *vma)
+{
+	return vma->mapping == &vma->mm->machine->anon;
+}
 
 static inline uint64_t vma_index(const struct vm_area_struct *vma, unsigned long addr)
 {

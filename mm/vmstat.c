@@ -72,7 +72,7 @@ void vmstat_attach(struct pinfold *m)
 	fold(t);
 	t->machine = m;
 	t->pages = m->pages;
-	t->pages_end = m->pages + m->nr_frames;
+	t->pages_end = m->pages + m->nr_frames + 1;
 	if (!t->linked) {
 		t->prev = NULL;
 		t->next = threads;

@@ -33,6 +33,7 @@ struct current_thread {
 	bool mmap_write;              /* for writing */
 	/* In a call that must not be re-entered by a fault; a signal handler of the thread looks. */
 	volatile int inside;
+	bool in_notifier;             /* in a callback of an MMU notifier */
 	unsigned nr_sections;
 	struct section section[MAX_SECTIONS];
 	struct pinfold_fault fault;   /* the last failed access; error 0: none */

@@ -9,17 +9,19 @@
 #include "mm/vmstat.h"
 
 /* Served by no means: what the application wants then. */
-static bool failed(struct mm_struct *mm)
+static enum host_fault failed(struct mm_struct *mm)
 {
 	const struct pinfold_options *o = &mm->machine->opts;
 
-	/* A store to a read-only mapping is the application's own SIGSEGV. */
-	if (current.fault.error == -EACCES || !o->fault_policy)
-		return false;
-	return o->fault_policy(o->fault_arg, &current.fault) == 0;
+	/* A store to a read-only mapping, or an address where nothing is mapped, is the application's own SIGSEGV. */
+	if (current.fault.error == -EACCES || current.fault.error == -EFAULT)
+		return HOST_FAULT_OTHER;
+	if (o->fault_policy && !o->fault_policy(o->fault_arg, &current.fault))
+		return HOST_FAULT_SERVED;
+	return HOST_FAULT_BUS;
 }
 
-bool window_fault(unsigned long addr, bool write, int sig)
+enum host_fault window_fault(unsigned long addr, bool write, int sig)
 {
 	struct mm_struct *mm = registry_window_of(addr);
 	struct faultin fi = { .mm = mm, .want = 1, .flags = FAULT_WINDOW };
@@ -28,7 +30,7 @@ bool window_fault(unsigned long addr, bool write, int sig)
 
 	(void)sig; /* SIGSEGV too: a store that eviction holds off, then it is served like any other */
 	if (!mm || current.inside || mm->magic != MM_MAGIC)
-		return false;
+		return HOST_FAULT_OTHER;
 	if (write)
 		fi.flags |= FAULT_WRITE;
 	own_lock = current.mmap_held != mm;
@@ -41,7 +43,7 @@ bool window_fault(unsigned long addr, bool write, int sig)
 	if (own_lock && fi.held)
 		faultin_unlock(&fi);
 	call_end();
-	return r == 0 || failed(mm);
+	return r ? failed(mm) : HOST_FAULT_SERVED;
 }
 
 PINFOLD_EXPORT int pinfold_handle_fault(int sig, void *siginfo, void *ucontext)

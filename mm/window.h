@@ -12,6 +12,6 @@
 #include "mm/gup.h"
 
 /* True: served, the access may be tried again. */
-bool window_fault(unsigned long addr, bool write, int sig);
+enum host_fault window_fault(unsigned long addr, bool write, int sig);
 
 #endif

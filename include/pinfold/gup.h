@@ -37,8 +37,8 @@ struct task_struct;    /* opaque, may be NULL: accepted for the signature's sake
 #define FOLL_WRITE    0x01    /* the holder will write */
 #define FOLL_TOUCH    0x02    /* mark accessed (always done) */
 #define FOLL_GET      0x04    /* accepted, changes nothing: every get is a pin */
-#define FOLL_DUMP     0x08    /* accepted: concerns anonymous holes, and there are none */
-#define FOLL_FORCE    0x10    /* read what the mapping may become readable for */
+#define FOLL_DUMP     0x08    /* holes and zero pages of anonymous memory are -EFAULT, nothing is allocated */
+#define FOLL_FORCE    0x10    /* read what is mapped without that right; write a private copy of it */
 #define FOLL_NOWAIT   0x20    /* start I/O if needed, do not wait for it */
 #define FOLL_HWPOISON 0x100   /* report -EHWPOISON instead of -EFAULT */
 #define FOLL_ANON     0x8000  /* only anonymous mappings */

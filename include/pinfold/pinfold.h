@@ -4,11 +4,12 @@
  *
  *   machine   frames, tables, counters: struct pinfold.  Several in one process work.
  *   file      a regular file with pinfold's own page cache, or memory only
- *   mm        an address space; its window decides how pointers work
+ *   mm        an address space; its window decides how pointers work.  Files, memory of its own, copies on
+ *             write; dup_mmap() takes a snapshot of it
  *   commit    the only way from a dirty page to the file
  *
  * Every call returns a count, 0 or -errno and leaves errno alone.  Nothing is printed and no
- * thread is started.  Signal handlers (SIGBUS, SIGSEGV) are installed by the first direct mm only.
+ * thread is started.  Signal handlers (SIGBUS, SIGSEGV) are installed by the first mm with a window only.
  * Structs that begin with `size` are set up as { .size = sizeof(...) }; what is 0 is the default.
  * Unless a call says otherwise: any thread, may block, not async-signal-safe, no lock held.
  * After fork() every call in the child gives -EOWNERDEAD; exec and posix_spawn are not affected.
@@ -60,6 +61,8 @@ struct pinfold_options {
 	void *fault_arg;
 	/* Called when an invariant is broken, instead of abort (debug) or counting (release). */
 	void (*assert_hook)(const char *what);
+	unsigned window_vmas; /* mappings of the process that extent windows may use up: over it their oldest
+	                         translations go; 0: a quarter of vm.max_map_count */
 };
 #define PINFOLD_NO_URING   1u /* do all I/O in the calling thread */
 #define PINFOLD_NO_SIGNALS 2u /* the application owns SIGBUS/SIGSEGV: pinfold_handle_fault() */
@@ -92,6 +95,18 @@ struct pinfold_stats {
 	uint64_t window_installs, window_drops; /* system calls */
 	uint64_t uring_reads, uring_writes;
 	uint64_t invariants_broken;
+	uint64_t zero_maps;                    /* reads of untouched memory that found the zero page */
+	uint64_t cow_copied, cow_reused;       /* writes to pages that were shared: copied, or sole owner */
+	uint64_t unshared;                     /* read pins that needed a page of their own: U3 */
+	uint64_t folios_mapped, folio_fallbacks, folios_split; /* of 2 MiB; fallbacks: a smaller one was taken */
+	uint64_t mappings_split;               /* 2 MiB mappings that became 512 of 4 KiB */
+	uint64_t forks, leaves_shared, leaves_copied; /* dup_mmap(); page tables shared, copied since */
+	uint64_t fork_copied;                  /* pinned pages copied at once: K2 */
+	uint64_t moved_tables, moved_slots;    /* by vm_mremap() */
+	uint64_t window_vmas;                  /* mappings that extent windows use now, at most */
+	uint64_t window_evicted;               /* 2 MiB stretches of translations dropped for the budget */
+	uint64_t notified;                     /* calls of MMU notifiers */
+	uint64_t frames_cached;                /* of frames_free: in caches of one thread or a few */
 };
 int pinfold_get_stats(struct pinfold *machine, struct pinfold_stats *stats);
 
@@ -159,11 +174,37 @@ int vfs_truncate(struct pinfold_file *file, uint64_t size) PINFOLD_SYM(vfs_trunc
 
 enum pinfold_window {
 	PINFOLD_WINDOW_NONE = 0,  /* addresses are names: pin, page_address(), put */
-	PINFOLD_WINDOW_DIRECT = 1 /* an address is the pointer; direct files only; needs userfaultfd */
+	PINFOLD_WINDOW_DIRECT = 1, /* an address is the pointer; shared mappings of direct files only; needs
+	                              userfaultfd */
+	PINFOLD_WINDOW_EXTENT = 2 /* an address is the pointer; everything can be mapped; needs nothing.  All of
+	                             it lies in one stretch of addresses that is reserved at creation.  Isolated
+	                             4 KiB pages use up mappings of the process (window_vmas): give it folios
+	                             (MADV_HUGEPAGE) or touch it in runs */
 };
 
-/* 0; -ENOMEM; -EPERM or -ENOSYS: userfaultfd refused (pinfold doctor says how to get it). */
+/* 0; -ENOMEM; -EPERM or -ENOSYS: userfaultfd refused (pinfold doctor says how to get it, and an extent
+ * window does without). */
 int pinfold_mm_create(struct pinfold *machine, enum pinfold_window window, struct mm_struct **mm);
+
+/* The addresses that vm_mmap() may give out: an extent window's stretch, else all of user space.  0, -EINVAL. */
+int pinfold_mm_range(struct mm_struct *mm, unsigned long *start, unsigned long *end);
+
+/*
+ * Makes mm, which must be new and empty, a snapshot of oldmm: what fork(2) does to a process.  Private memory is
+ * shared until somebody writes to it, shared mappings stay shared.  Pages that are pinned (by anybody, for
+ * reading too) are copied now, and oldmm keeps the one that the device knows (clause K2).  VMAs under
+ * MADV_DONTFORK are left out, under MADV_WIPEONFORK they are empty (K10).  No thread's store to oldmm through
+ * its window is half in the snapshot: it is the memory of one moment.
+ *
+ * Addresses: a windowless mm has those of oldmm.  In a window an address is a pointer, so they are moved, all
+ * by the same number: an address of oldmm plus pinfold_mm_shift(mm) is the one in mm.
+ *
+ * Cost: of the page tables, 2 MiB each, not of the pages.  Result: 0; -EINVAL mm not empty, of another machine,
+ * or oldmm itself; -EOPNOTSUPP a window of a kind that cannot show what is mapped; -ENOMEM and mm is empty; -EDEADLK
+ * the thread holds an mmap lock.
+ */
+int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm) PINFOLD_SYM(dup_mmap);
+long pinfold_mm_shift(const struct mm_struct *mm);
 
 /* Unmaps everything.  -EBUSY: the thread holds an mmap lock; -EBADF: destroyed already. */
 int pinfold_mm_destroy(struct mm_struct *mm);
@@ -173,33 +214,71 @@ int pinfold_mm_destroy(struct mm_struct *mm);
 #define PINFOLD_PROT_READ  1
 #define PINFOLD_PROT_WRITE 2
 #define PINFOLD_MAP_SHARED          0x01
+#define PINFOLD_MAP_PRIVATE         0x02 /* stores go to a copy of the mm's own */
 #define PINFOLD_MAP_FIXED           0x10
+#define PINFOLD_MAP_ANONYMOUS       0x20 /* zeroes, in frames of the pool; file NULL, offset 0 */
 #define PINFOLD_MAP_POPULATE        0x8000
 #define PINFOLD_MAP_FIXED_NOREPLACE 0x100000
-#define PINFOLD_MADV_WILLNEED 3
-#define PINFOLD_MADV_DONTNEED 4
+#define PINFOLD_MREMAP_MAYMOVE   1
+#define PINFOLD_MREMAP_FIXED     2
+#define PINFOLD_MREMAP_DONTUNMAP 4
+#define PINFOLD_MADV_NORMAL         0
+#define PINFOLD_MADV_WILLNEED       3
+#define PINFOLD_MADV_DONTNEED       4
+#define PINFOLD_MADV_DONTFORK      10
+#define PINFOLD_MADV_DOFORK        11
+#define PINFOLD_MADV_HUGEPAGE      14
+#define PINFOLD_MADV_NOHUGEPAGE    15
+#define PINFOLD_MADV_WIPEONFORK    18
+#define PINFOLD_MADV_KEEPONFORK    19
+#define PINFOLD_MADV_POPULATE_READ  22
+#define PINFOLD_MADV_POPULATE_WRITE 23
 
 /*
- * Maps [offset, offset + len) of a file.  addr: 0, or a hint, or with FIXED the place (what was
- * mapped there whole is replaced; with FIXED_NOREPLACE -EEXIST).  Result: the address, or
- * -EINVAL (not aligned, empty, overflow, flags without SHARED, beyond max_size), -EEXIST, -ENOMEM (address space,
- * VMAs), -EDEADLK (the thread holds the mmap lock), -EOPNOTSUPP (a direct window takes direct files only; FIXED over a part of a mapping),
- * -EBADF.  POPULATE reads ahead; its errors are ignored, as in Linux.
+ * Maps [offset, offset + len) of a file, or memory of the machine's own (ANONYMOUS): SHARED or PRIVATE.  addr: 0, or a
+ * hint, or with FIXED the place (what was mapped there is replaced; with FIXED_NOREPLACE -EEXIST).  Result: the
+ * address, or -EINVAL (not aligned, empty, overflow, neither or both of SHARED and PRIVATE, beyond max_size),
+ * -EEXIST, -ENOMEM (address space: outside the window's stretch too; VMAs), -EDEADLK (the thread holds the mmap lock),
+ * -EOPNOTSUPP (a direct window takes shared mappings of direct files only; an asynchronous file wants a direct
+ * window), -EBADF.  POPULATE faults all of it in (private and writable: copies); its errors are ignored, as in
+ * Linux.  Neighbours that fit become one mapping.
  */
 long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int flags,
              struct pinfold_file *file, uint64_t offset) PINFOLD_SYM(vm_mmap);
 
 /*
- * Whole mappings only (one or several, holes between them are fine for munmap): a range that cuts
- * one is -EOPNOTSUPP and changes nothing.  munmap: pins outlive it (clause M1).  mprotect: -ENOMEM
- * for a hole.  All: -EDEADLK while the thread holds the mmap lock.  madvise: WILLNEED starts reading and returns; DONTNEED drops translations, the pages
- * stay in the cache (clause M2); any part of a mapping; -EINVAL other advice, -ENOMEM a hole.
+ * Any page-aligned range; mappings are split where it cuts one.  munmap: holes are fine; pins outlive it (clause
+ * M1).  mprotect: -ENOMEM for a hole, what lies before it is done (as Linux does).  All: -ENOMEM no memory for a
+ * split, nothing changed; -EDEADLK while the thread holds an mmap lock.
+ *
+ * madvise: WILLNEED starts reading and returns.  DONTNEED: shared pages stay in the cache; private ones are gone, zeroes
+ * or the file's again at the next touch; pins keep the old page (M2).  HUGEPAGE: 2 MiB folios where they fit, else
+ * smaller ones; NOHUGEPAGE: none (the default).  POPULATE_READ, POPULATE_WRITE: fault in; errors as in Linux (F14):
+ * -ENOMEM a hole, -EFAULT beyond the end of a file.  DONTFORK, DOFORK, WIPEONFORK (private anonymous
+ * only, else -EINVAL), KEEPONFORK, NORMAL.  -EINVAL other advice, -ENOMEM a hole.
  */
 int vm_munmap(struct mm_struct *mm, unsigned long addr, size_t len) PINFOLD_SYM(vm_munmap);
 int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
 	PINFOLD_SYM(vm_mprotect);
 int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
 	PINFOLD_SYM(vm_madvise);
+
+/*
+ * Resizes or moves [addr, addr + old_len) of one mapping.  Slots move, page tables where they can, never bytes:
+ * pins and the process stay on the same pages (clause M3).  MREMAP_FIXED (with MAYMOVE): to new_addr, what was there
+ * is unmapped.  MREMAP_DONTUNMAP (with MAYMOVE, sizes equal, private anonymous): the old place stays mapped, empty.
+ * Result: the address, or -EINVAL (not aligned, flags, overlap), -EFAULT (not one mapping), -ENOMEM (cannot grow
+ * here, no room), -EDEADLK.  Nothing changed on error.
+ */
+long vm_mremap(struct mm_struct *mm, unsigned long addr, size_t old_len, size_t new_len, int flags,
+               unsigned long new_addr) PINFOLD_SYM(vm_mremap);
+
+/*
+ * Makes a 2 MiB folio that is mapped at addr 512 pages of their own, so that parts of it can be freed.  0, also if it
+ * is one already; -EBUSY pinned or referenced (clause H4), nothing changed; -EAGAIN in use by others just
+ * now; -EFAULT no page there.
+ */
+int pinfold_split_folio(struct mm_struct *mm, unsigned long addr);
 
 /*
  * Copies from or to an mm through short pins; works for every window, also for ranges that are not
@@ -303,7 +382,7 @@ struct pinfold_journal_info {
 };
 int pinfold_journal_state(const char *path, struct pinfold_journal_info *info);
 
-/* What this system offers; each 0 or -errno. */
+/* What this system offers; each 0 or -errno.  Extent windows are always there. */
 struct pinfold_probe {
 	size_t size;
 	int memfd, userfaultfd, uffd_user_mode_only, uffd_dev, uring, pagemap_scan;

@@ -13,31 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#define NR_CALLS 5
-
-/* The five entry points with one signature; those that want the lock get it here. */
-static long call(int which, struct mm_struct *mm, unsigned long at, long n, unsigned flags,
-                 struct page **pages)
-{
-	int locked = 1;
-	long r;
-
-	if (which == 0)
-		return get_user_pages_fast(at, (int)n, flags, pages);
-	if (which == 1)
-		return get_user_pages_unlocked(at, (unsigned long)n, pages, flags);
-	mmap_read_lock(mm);
-	if (which == 2)
-		r = get_user_pages(at, (unsigned long)n, flags, pages, NULL);
-	else if (which == 3)
-		r = get_user_pages_locked(at, (unsigned long)n, flags, pages, &locked);
-	else
-		r = get_user_pages_remote(NULL, mm, at, (unsigned long)n, flags, pages, NULL, &locked);
-	if (locked)
-		mmap_read_unlock(mm);
-	return r;
-}
-
 static uint64_t acquired(struct world *w)
 {
 	return stats_of(w->m).pins_acquired;

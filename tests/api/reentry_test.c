@@ -63,7 +63,7 @@ static void under_the_lock_of_another_mm(void **state)
 	long at;
 
 	WORLD(w, *state, .pages = 16);
-	assert_ok(pinfold_mm_create(w.m, w.window, &mm));
+	assert_ok(pinfold_mm_create(w.m, ((const struct kind *)*state)->window, &mm));
 	at = vm_mmap(mm, 0, 16 * PG, RW, SHARED, w.file, 0);
 	assert_true(at > 0);
 	p[0] = (struct pair){ &w, w.mm, mm, w.at, (unsigned long)at };

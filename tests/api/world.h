@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * world.h - what the API tests share: a machine with one file mapped in one mm, in each of the three
+ * world.h - what the API tests share: a machine with one file mapped in one mm, in each of the five
  * kinds there are, and the equations that hold when it is taken down.
  *
  * Use: WORLD(w, kind, .pages = 8, ...) ... world_end(&w).  A file page p holds fill(0, p) at first.
@@ -39,6 +39,7 @@
 
 #define PG PINFOLD_PAGE_SIZE
 #define MIB (1ul << 20)
+#define GIB (1ul << 30)
 #define RW (PINFOLD_PROT_READ | PINFOLD_PROT_WRITE)
 #define SHARED PINFOLD_MAP_SHARED
 #define HELPER static inline __attribute__((unused))
@@ -52,7 +53,8 @@
 
 #define assert_ok(expr) assert_int_equal((expr), 0)
 #define ON(kind_, fn) { #fn " (" #kind_ ")", fn, NULL, NULL, (void *)(uintptr_t)&kind_ }
-#define EACH(fn) ON(pool, fn), ON(direct, fn), ON(window, fn)
+#define WINDOWS(fn) ON(window, fn), ON(extent, fn), ON(extent_direct, fn)
+#define EACH(fn) ON(pool, fn), ON(direct, fn), WINDOWS(fn)
 #define PLAIN(fn) { #fn, fn, NULL, NULL, (void *)(uintptr_t)&pool }
 
 /* How a file's frames and an mm's addresses are had. */
@@ -68,6 +70,10 @@ static const struct kind direct __attribute__((unused)) = {
 static const struct kind window __attribute__((unused)) = {
 	PINFOLD_FILE_DIRECT, PINFOLD_WINDOW_DIRECT
 };
+static const struct kind extent __attribute__((unused)) = { 0, PINFOLD_WINDOW_EXTENT };
+static const struct kind extent_direct __attribute__((unused)) = {
+	PINFOLD_FILE_DIRECT, PINFOLD_WINDOW_EXTENT
+};
 
 struct setup {
 	unsigned pages;            /* of the file; 0: 16 */
@@ -76,7 +82,7 @@ struct setup {
 	int prot;                  /* of the mapping; 0: RW */
 	unsigned map_pages;        /* 0: pages */
 	size_t map_offset;         /* bytes */
-	unsigned file_flags, machine_flags, deadline_ms;
+	unsigned file_flags, machine_flags, deadline_ms, window_vmas;
 	size_t memory, pool, staging, dirty_limit;
 	int (*policy)(void *arg, const struct pinfold_fault *fault);
 	void *policy_arg;
@@ -88,7 +94,8 @@ struct world {
 	struct mm_struct *mm;
 	unsigned long at;  /* the mapping */
 	unsigned pages;
-	bool window, direct;
+	enum pinfold_window mode;
+	bool window, direct; /* has one, of either mode; the file is direct */
 	int fd;            /* the file behind the library's back */
 	char path[600];
 };
@@ -209,10 +216,19 @@ HELPER bool exists(const char *path, const char *suffix)
 	return access(name, F_OK) == 0;
 }
 
+HELPER struct pinfold_stats stats_of(struct pinfold *m)
+{
+	struct pinfold_stats s = { .size = sizeof(s) };
+
+	assert_ok(pinfold_get_stats(m, &s));
+	return s;
+}
+
 /* ---- signals --------------------------------------------------------------------------------- */
 
 static struct sigaction ours[2] __attribute__((unused)); /* as the library left them */
-static int window_refused;         /* 0, or what pinfold_mm_create() said */
+static int window_refused;         /* 0, or what pinfold_mm_create() said of a direct window */
+static uint64_t frames_kept __attribute__((unused)); /* by a machine that is at rest: the zero page */
 static _Thread_local sigjmp_buf app_jump;
 static _Thread_local volatile sig_atomic_t app_armed;
 
@@ -255,8 +271,11 @@ HELPER void learn_signals(void)
 	sigaction(SIGSEGV, &app, NULL);
 	if (pinfold_create(&o, &m))
 		abort();
+	frames_kept = stats_of(m).frames - stats_of(m).frames_free - stats_of(m).staging_free;
 	window_refused = pinfold_mm_create(m, PINFOLD_WINDOW_DIRECT, &mm);
 	if (!window_refused && pinfold_mm_destroy(mm))
+		abort();
+	if (pinfold_mm_create(m, PINFOLD_WINDOW_EXTENT, &mm) || pinfold_mm_destroy(mm))
 		abort();
 	if (pinfold_destroy(m))
 		abort();
@@ -274,21 +293,13 @@ HELPER void need_window(void)
 
 /* ---- worlds ---------------------------------------------------------------------------------- */
 
-HELPER struct pinfold_stats stats_of(struct pinfold *m)
-{
-	struct pinfold_stats s = { .size = sizeof(s) };
-
-	assert_ok(pinfold_get_stats(m, &s));
-	return s;
-}
-
 HELPER struct pinfold *new_machine(const struct setup *s)
 {
 	struct pinfold_options o = {
 		.size = sizeof(o), .memory = s->memory ? s->memory : 8 * MIB,
 		.pool = s->pool ? s->pool : 4 * MIB, .staging = s->staging,
 		.dirty_limit = s->dirty_limit, .deadline_ms = s->deadline_ms ? s->deadline_ms : 2000,
-		.flags = s->machine_flags, .fault_policy = s->policy, .fault_arg = s->policy_arg,
+		.window_vmas = s->window_vmas, .flags = s->machine_flags, .fault_policy = s->policy, .fault_arg = s->policy_arg,
 	};
 	struct pinfold *m;
 
@@ -310,6 +321,18 @@ HELPER unsigned long free_place(unsigned n)
 	return (unsigned long)p;
 }
 
+/* The same for an mm: in its stretch, where it has one. */
+HELPER unsigned long place_in(struct mm_struct *mm, enum pinfold_window mode, unsigned n)
+{
+	unsigned long start, end;
+
+	if (mode != PINFOLD_WINDOW_EXTENT)
+		return free_place(n);
+	assert_ok(pinfold_mm_range(mm, &start, &end));
+	assert_true(end - start >= 4 * GIB);
+	return start + GIB;
+}
+
 HELPER unsigned long map(struct world *w, unsigned first, unsigned pages, int prot)
 {
 	long a = vm_mmap(w->mm, 0, pages * PG, prot, SHARED, w->file, first * PG);
@@ -325,11 +348,12 @@ HELPER void world_open(struct world *w, const struct kind *k, const struct setup
 	unsigned n = s->map_pages ? s->map_pages : w->pages;
 	long a;
 
-	w->window = k->window == PINFOLD_WINDOW_DIRECT;
+	w->mode = k->window;
+	w->window = k->window != PINFOLD_WINDOW_NONE;
 	w->direct = k->flags & PINFOLD_FILE_DIRECT;
 	assert_ok(pinfold_open(w->m, w->path, &fo, &w->file));
 	assert_ok(pinfold_mm_create(w->m, k->window, &w->mm));
-	w->at = free_place(n + 128);
+	w->at = place_in(w->mm, k->window, n + 128);
 	a = vm_mmap(w->mm, w->at, n * PG, s->prot ? s->prot : RW, SHARED, w->file, s->map_offset);
 	assert_int_equal(a, w->at);
 	assert_ok(pinfold_use_mm(w->mm));
@@ -370,7 +394,7 @@ HELPER void end_machine(struct pinfold *m)
 	assert_int_equal(s.pins_acquired, s.pins_released);
 	assert_int_equal(s.refs, 0);
 	assert_int_equal(s.files + s.mms + s.vmas + s.tables + s.dirty_pages, 0);
-	assert_int_equal(s.frames_free + s.staging_free, s.frames);
+	assert_int_equal(s.frames_free + s.staging_free + frames_kept, s.frames);
 	assert_int_equal(s.direct_free, s.direct_frames);
 	assert_ok(pinfold_destroy(m));
 }
@@ -397,6 +421,31 @@ HELPER void world_end(struct world *w)
 }
 
 /* ---- small things ---------------------------------------------------------------------------- */
+
+#define NR_CALLS 5
+
+/* The five entry points with one signature; those that want the lock get it here. */
+HELPER long call(int which, struct mm_struct *mm, unsigned long at, long n, unsigned flags,
+                 struct page **pages)
+{
+	int locked = 1;
+	long r;
+
+	if (which == 0)
+		return get_user_pages_fast(at, (int)n, flags, pages);
+	if (which == 1)
+		return get_user_pages_unlocked(at, (unsigned long)n, pages, flags);
+	mmap_read_lock(mm);
+	if (which == 2)
+		r = get_user_pages(at, (unsigned long)n, flags, pages, NULL);
+	else if (which == 3)
+		r = get_user_pages_locked(at, (unsigned long)n, flags, pages, &locked);
+	else
+		r = get_user_pages_remote(NULL, mm, at, (unsigned long)n, flags, pages, NULL, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	return r;
+}
 
 HELPER struct page *pin_one(unsigned long addr, unsigned flags)
 {

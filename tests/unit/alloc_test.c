@@ -65,7 +65,8 @@ static uint32_t free_blocks(struct pinfold *m, unsigned order)
 /* Everything is free and merged as far as it goes. */
 static void assert_whole(struct pinfold *m)
 {
-	assert_int_equal(atomic_load(&m->nr_free), m->pool_frames);
+	assert_int_equal(free_frames(m, NULL), m->pool_frames);
+	assert_int_equal(page_alloc_check(m), 0); /* empties the caches */
 	assert_int_equal(free_blocks(m, MAX_ORDER), m->pool_frames / BLOCK);
 	for (unsigned o = 0; o < MAX_ORDER; o++)
 		assert_int_equal(free_blocks(m, o), m->pool_frames >> o & 1);
@@ -111,7 +112,7 @@ static void each_order_to_exhaustion(void **state)
 				memset(got[i]->addr, (int)i, PAGE_SIZE << order);
 			}
 			assert_null(alloc_folio(m, order));
-			assert_int_equal(atomic_load(&m->nr_free), sizes[s] - (n << order));
+			assert_int_equal(free_frames(m, NULL), sizes[s] - (n << order));
 			for (uint32_t i = 0; i < n; i++) { /* nobody wrote over another */
 				assert_int_equal(*(unsigned char *)got[i]->addr, i & 0xff);
 				assert_memory_equal(got[i]->addr, (char *)got[i]->addr + 1,
@@ -181,7 +182,7 @@ static void random_against_a_bitmap(void **state)
 			put_internal(m, held[i]);
 			held[i] = held[--n];
 		}
-		assert_int_equal(atomic_load(&m->nr_free), FRAMES - used);
+		assert_int_equal(free_frames(m, NULL), FRAMES - used);
 		if (round % 1000 == 0)
 			assert_int_equal(page_alloc_check(m), 0);
 	}
@@ -210,7 +211,7 @@ static void words_are_never_stored(void **state)
 		assert_int_equal(page_count(p + i),
 		                 PC_FREE + (1 + page_to_pfn(m, p + i) % 7) * PC_PIN);
 	put_internal(m, p); /* the stale pinner below is the last one, and frees */
-	assert_int_equal(atomic_load(&m->nr_free), BLOCK - 8);
+	assert_int_equal(free_frames(m, NULL), BLOCK - 8);
 	for (uint32_t i = 0; i < m->nr_frames; i++)
 		assert_false(dec_done(m, &m->pages[i], page_dec(&m->pages[i], PC_PIN, 1 + i % 7)));
 	for (uint32_t i = 0; i < m->nr_frames; i++)
@@ -358,7 +359,7 @@ static void staging_stock(void **state)
 	(void)state;
 	assert_int_equal(m->staging_total, N);
 	for (int round = 0; round < 3; round++) {
-		assert_int_equal(atomic_load(&m->nr_free), BLOCK - N);
+		assert_int_equal(free_frames(m, NULL), BLOCK - N);
 		assert_int_equal(atomic_load(&m->nr_staging), N);
 		assert_int_equal(page_alloc_check(m), 0);
 		for (int i = 0; i < N; i++) {
@@ -377,7 +378,7 @@ static void staging_stock(void **state)
 	/* The stock is nobody else's. */
 	while (alloc_folio(m, 0))
 		;
-	assert_int_equal(atomic_load(&m->nr_free), 0);
+	assert_int_equal(free_frames(m, NULL), 0);
 	assert_int_equal(atomic_load(&m->nr_staging), N);
 	close_machine(m);
 }

@@ -121,10 +121,20 @@ static void a_pin_that_nobody_took_breaks_I4(void **state)
 	atomic_fetch_sub(&w->page->count, PC_PIN);
 }
 
+static struct table *leaf_of(struct mm_struct *mm, unsigned long addr)
+{
+	struct pt_pos pos;
+
+	assert_true(pt_lock(mm, addr, &pos));
+	assert_false(pos.huge);
+	pt_unlock(&pos);
+	return pos.table;
+}
+
 static void a_slot_that_shows_another_page_breaks_I7(void **state)
 {
 	struct world *w = *state;
-	struct table *leaf = pt_leaf(w->mm, w->addr);
+	struct table *leaf = leaf_of(w->mm, w->addr);
 	slot_t *slot = pt_slot(leaf, w->addr);
 	uint64_t s = atomic_load(slot);
 
@@ -146,7 +156,7 @@ static void a_writable_slot_of_a_clean_page_breaks_I8(void **state)
 {
 	struct world *w = *state;
 	struct address_space_operations commits = *w->f->mapping.ops, *was;
-	struct table *leaf = pt_leaf(w->mm, w->addr);
+	struct table *leaf = leaf_of(w->mm, w->addr);
 	slot_t *slot = pt_slot(leaf, w->addr);
 	uint64_t s = atomic_load(slot);
 

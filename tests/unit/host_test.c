@@ -772,25 +772,25 @@ static struct {
 } win;
 
 /* What the library does, in small: a page is "read", mapped protected, made writable at a store. */
-static bool serve(unsigned long addr, bool write, int sig)
+static enum host_fault serve(unsigned long addr, bool write, int sig)
 {
 	unsigned long page = addr & ~(PG - 1), i = (page - win.addr) / PG;
 
 	if (!win.addr || addr < win.addr || i >= WIN || sig != SIGBUS)
-		return false;
+		return HOST_FAULT_OTHER;
 	if (!win.present[i]) {
 		win.missing++;
 		if (host_memfd_alloc(win.memfd, i * PG, PG))
-			return false;
+			return HOST_FAULT_OTHER;
 		memset(win.alias + i * PG, 'f', PG);
 		win.present[i] = true;
 	} else if (write) {
 		win.writes++;
-		return !host_window_install(win.uffd, page, PG, true);
+		return host_window_install(win.uffd, page, PG, true) ? HOST_FAULT_OTHER : HOST_FAULT_SERVED;
 	} else {
 		win.minor++;
 	}
-	return !host_window_install(win.uffd, page, PG, false);
+	return host_window_install(win.uffd, page, PG, false) ? HOST_FAULT_OTHER : HOST_FAULT_SERVED;
 }
 
 static struct sigaction ours[2]; /* as host_fault_handler() left them */

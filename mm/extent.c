@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* extent.c - see extent.h. */
+#include "mm/extent.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "mm/debug.h"
+
+#define GIB (1ul << 30)
+#define ARENA (64 * GIB)
+#define MAPPED(pfn, w) (((uint32_t)(pfn) + 1) << 1 | (w))
+#define PFN_OF(e) ((e) / 2 - 1)
+#define WRITABLE(e) ((e) & 1)
+
+/* One 2 MiB stretch.  e: 0 nothing, else MAPPED().  All of it: window_lock. */
+struct window_chunk {
+	struct mm_struct *mm;
+	unsigned long base;
+	struct window_chunk *older, *newer;
+	unsigned mapped; /* entries that are not 0 */
+	unsigned pieces; /* mappings the kernel has for it, at most */
+	uint32_t e[TABLE_SLOTS];
+};
+
+void extent_init_machine(struct pinfold *m)
+{
+	host_mutex_init(&m->window_lock, HOST_RANK_WINDOW);
+	slab_init(&m->chunks, sizeof(struct window_chunk), 16 * sizeof(struct window_chunk));
+}
+
+int extent_init(struct mm_struct *mm)
+{
+	size_t want = 4 * mm->machine->opts.memory, len = want > ARENA ? want : ARENA;
+	long a = -ENOMEM;
+
+	/* Smaller where the address space is limited. */
+	for (len = (len + GIB - 1) / GIB * GIB; a < 0 && len >= HUGE_SIZE; len /= 2)
+		a = host_extent_reserve(len, len >= GIB ? GIB : HUGE_SIZE);
+	if (a < 0)
+		return (int)a;
+	mm->arena = (unsigned long)a;
+	mm->arena_end = mm->arena + 2 * len;
+	sparse_init(&mm->chunks, &mm->machine->nodes);
+	return 0;
+}
+
+/* ---- chunks ----------------------------------------------------------------------------------- */
+
+static struct window_chunk *chunk_of(struct mm_struct *mm, unsigned long addr)
+{
+	return sparse_get(&mm->chunks, addr / LEAF_SIZE);
+}
+
+static struct window_chunk *chunk_make(struct mm_struct *mm, unsigned long addr)
+{
+	struct pinfold *m = mm->machine;
+	struct window_chunk *c = chunk_of(mm, addr);
+
+	if (c)
+		return c;
+	c = slab_alloc(&m->chunks);
+	if (!c)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	if (sparse_set(&mm->chunks, addr / LEAF_SIZE, c)) {
+		slab_free(&m->chunks, c);
+		return NULL;
+	}
+	c->mm = mm;
+	c->base = addr & ~(LEAF_SIZE - 1);
+	c->older = m->newest;
+	*(m->newest ? &m->newest->newer : &m->oldest) = c;
+	m->newest = c;
+	return c;
+}
+
+static void chunk_free(struct window_chunk *c)
+{
+	struct pinfold *m = c->mm->machine;
+
+	*(c->older ? &c->older->newer : &m->oldest) = c->newer;
+	*(c->newer ? &c->newer->older : &m->newest) = c->older;
+	m->window_vmas -= c->pieces;
+	sparse_clear(&c->mm->chunks, c->base / LEAF_SIZE);
+	slab_free(&m->chunks, c);
+}
+
+/* Does the kernel make one mapping of entries i - 1 and i? */
+static bool joined(const struct window_chunk *c, unsigned i)
+{
+	const struct pinfold *m = c->mm->machine;
+	uint32_t a = c->e[i - 1], b = c->e[i];
+	const struct page *p, *q;
+
+	if (!a || !b)
+		return a == b;
+	/* Pool frames lie in the order of their numbers. */
+	if (likely(PFN_OF(a) < m->pool_frames && b == a + 2))
+		return true;
+	p = pfn_to_page(m, PFN_OF(a));
+	q = pfn_to_page(m, PFN_OF(b));
+	if (p == m->zero || q == m->zero)
+		return p == q;
+	/* Frames' addresses follow each other in one view of one memory file. */
+	return WRITABLE(a) == WRITABLE(b) && (char *)p->addr + PAGE_SIZE == (char *)q->addr;
+}
+
+/* Sets entries [at, at + n) to e, e + step, ... and counts anew what that changes. */
+static void set_entries(struct window_chunk *c, unsigned at, unsigned n, uint32_t e, uint32_t step)
+{
+	unsigned first = at ? at : 1, last = at + n < TABLE_SLOTS ? at + n : TABLE_SLOTS - 1;
+	unsigned was = c->pieces;
+
+	if (!c->pieces)
+		c->pieces = 1;
+	for (unsigned i = first; i <= last; i++)
+		c->pieces -= !joined(c, i);
+	for (unsigned i = at; i < at + n; i++, e += step) {
+		c->mapped -= !!c->e[i];
+		c->mapped += !!e;
+		c->e[i] = e;
+	}
+	for (unsigned i = first; i <= last; i++)
+		c->pieces += !joined(c, i);
+	c->mm->machine->window_vmas += c->pieces;
+	c->mm->machine->window_vmas -= was;
+}
+
+/* ---- dropping --------------------------------------------------------------------------------- */
+
+/* Everything of an mm: one call, which never needs one mapping more. */
+static void drop_all(struct mm_struct *mm)
+{
+	uint64_t i = 0;
+	struct window_chunk *c;
+	int r = host_extent_clear(mm->arena, mm->arena_end - mm->arena);
+
+	VM_WARN_ON(r);
+	while ((c = sparse_next(&mm->chunks, &i, UINT64_MAX, -1)))
+		chunk_free(c);
+}
+
+/* window_lock held.  start and end: what is mapped of the range. */
+static void clear(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct window_chunk *c;
+	uint64_t i = start / LEAF_SIZE;
+
+	count_event(mm->machine, WINDOW_DROPS, 1);
+	/* To cut a mapping in two may be one too many for the process. */
+	if (host_extent_clear(start, end - start)) {
+		drop_all(mm);
+		return;
+	}
+	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
+		unsigned long a = c->base > start ? c->base : start;
+		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
+
+		set_entries(c, (unsigned)((a - c->base) >> PAGE_SHIFT), (unsigned)((e - a) >> PAGE_SHIFT), 0, 0);
+		if (!c->mapped)
+			chunk_free(c);
+	}
+}
+
+/* Is something of [start, end) shown? */
+static bool any_shown(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct window_chunk *c;
+	uint64_t i = start / LEAF_SIZE;
+
+	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
+		unsigned long a = c->base > start ? c->base : start;
+		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
+
+		for (; a < e; a += PAGE_SIZE)
+			if (c->e[(a - c->base) >> PAGE_SHIFT])
+				return true;
+	}
+	return false;
+}
+
+void extent_drop(struct mm_struct *mm, unsigned long addr, size_t len)
+{
+	struct pinfold *m = mm->machine;
+
+	host_lock(&m->window_lock);
+	if (any_shown(mm, addr, addr + len))
+		clear(mm, addr, addr + len);
+	host_unlock(&m->window_lock);
+}
+
+/* The oldest translations of the machine, but not `keep`.  False: there are none. */
+static bool evict(struct pinfold *m, const struct window_chunk *keep)
+{
+	struct window_chunk *c = m->oldest;
+
+	if (c && c == keep)
+		c = c->newer;
+	if (!c)
+		return false;
+	count_event(m, WINDOW_EVICTED, 1);
+	clear(c->mm, c->base, c->base + LEAF_SIZE);
+	return true;
+}
+
+/* ---- installing ------------------------------------------------------------------------------- */
+
+static int map_frames(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable)
+{
+	struct pinfold *m = mm->machine;
+	size_t len = n * PAGE_SIZE;
+
+	if (first == m->zero)
+		return host_extent_zeroes(addr, len);
+	if (has_flag(first, PG_direct))
+		return host_extent_map(addr, len, first->mapping->memfd, first->index << PAGE_SHIFT, writable);
+	return host_extent_map(addr, len, m->pool_fd, (uint64_t)page_to_pfn(m, first) << PAGE_SHIFT, writable);
+}
+
+/* Are entries [at, at + n) these pages, but read-only?  Then a change of protection is cheaper. */
+static bool only_protected(const struct window_chunk *c, unsigned at, unsigned n, uint32_t pfn, uint32_t step)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (c->e[at + i] != MAPPED(pfn + i * step, 0))
+			return false;
+	return true;
+}
+
+int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable)
+{
+	struct pinfold *m = mm->machine;
+	unsigned at = (unsigned)(addr % LEAF_SIZE >> PAGE_SHIFT);
+	uint32_t pfn = page_to_pfn(m, first);
+	/* Direct records do not follow each other as their frames do: such a run has one page. */
+	uint32_t step = first != m->zero;
+	struct window_chunk *c;
+	int r = -ENOMEM;
+
+	VM_BUG_ON(addr < mm->arena || addr + n * PAGE_SIZE > mm->arena_end || at + n > TABLE_SLOTS);
+	VM_BUG_ON(n > 1 && has_flag(first, PG_direct));
+	host_lock(&m->window_lock);
+	while (m->window_vmas + 2 > m->window_budget && evict(m, chunk_of(mm, addr)))
+		;
+	c = chunk_make(mm, addr);
+	/* Its own pieces are all that is left over the budget. */
+	if (c && m->window_vmas + 2 > m->window_budget && c->mapped) {
+		clear(mm, c->base, c->base + LEAF_SIZE);
+		c = chunk_make(mm, addr);
+	}
+	while (c) {
+		if (writable && only_protected(c, at, n, pfn, step))
+			r = host_extent_protect(addr, n * PAGE_SIZE, true);
+		else
+			r = map_frames(mm, addr, n, first, writable);
+		count_event(m, WINDOW_INSTALLS, 1);
+		/* The application's own mappings may be many: ours make room. */
+		if (r != -ENOMEM || !evict(m, c))
+			break;
+		c = chunk_of(mm, addr); /* evict() may have had to drop all of the mm's */
+		c = c ? c : chunk_make(mm, addr);
+	}
+	if (c && !r)
+		set_entries(c, at, n, MAPPED(pfn, writable), 2 * step);
+	else if (c && !c->mapped)
+		chunk_free(c);
+	host_unlock(&m->window_lock);
+	return c ? r : -ENOMEM;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+void extent_exit(struct mm_struct *mm)
+{
+	struct window_chunk *c;
+	uint64_t i = 0;
+
+	if (!mm->arena)
+		return;
+	host_lock(&mm->machine->window_lock);
+	while ((c = sparse_next(&mm->chunks, &i, UINT64_MAX, -1)))
+		chunk_free(c);
+	host_window_unmap(mm->arena, mm->arena_end - mm->arena);
+	host_unlock(&mm->machine->window_lock);
+	mm->arena = mm->arena_end = 0;
+}
+
+void extent_child(struct mm_struct *mm)
+{
+	if (mm->arena)
+		host_window_unmap(mm->arena, mm->arena_end - mm->arena);
+}
+
+int extent_check(struct pinfold *m)
+{
+	uint64_t pieces = 0;
+	int bad = 0;
+
+	host_lock(&m->window_lock);
+	for (struct window_chunk *c = m->oldest; c; c = c->newer) {
+		unsigned n = 1, mapped = !!c->e[0];
+
+		for (unsigned i = 1; i < TABLE_SLOTS; i++) {
+			n += !joined(c, i);
+			mapped += !!c->e[i];
+		}
+		bad += n != c->pieces || mapped != c->mapped || !mapped;
+		pieces += c->pieces;
+	}
+	bad += pieces != m->window_vmas;
+	host_unlock(&m->window_lock);
+	if (bad)
+		debug_broken("I11: a window's record of its translations is wrong", NULL);
+	return bad;
+}

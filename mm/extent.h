@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extent.h - extent windows: translations are pieces of memory files mapped into the mm's stretch of addresses.
+ *
+ * What is mapped is remembered here, per 4 KiB, in chunks of 2 MiB: cached bits belong to the window and not to
+ * the slot, whose table several mms may share (D5).  The chunk knows where the kernel can merge neighbours, so the
+ * number of the process's mappings that windows use is known, and kept under a budget: the oldest chunk's translations
+ * go first.  Dropping a translation is always right.
+ *
+ * install = [table lock: read slot, extent_install()]; remove = [table lock: change slot], extent_drop().
+ * window_lock guards all of it; the kernel has one lock for a process's mappings anyway.
+ */
+#ifndef PINFOLD_EXTENT_H
+#define PINFOLD_EXTENT_H
+
+#include "mm/page_alloc.h"
+
+void extent_init_machine(struct pinfold *m);
+/* The reservation.  0, or -ENOMEM. */
+int extent_init(struct mm_struct *mm);
+/* Everything is unmapped and no batch of drops names the mm any more. */
+void extent_exit(struct mm_struct *mm);
+/* In a forked child: the stretch goes. */
+void extent_child(struct mm_struct *mm);
+
+/*
+ * Shows n pages, whose frames follow each other, from addr on; the range lies in one 2 MiB stretch.  What is shown
+ * already, with this right or more, at the ends of the range is left alone, but page `at` is mapped anew if nothing else
+ * was to do: the fault came although it was.  0, -ENOMEM.  The table is locked.  [sig]
+ */
+int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable);
+/* Forgets the translations of a range; no such left on return.  [sig] */
+void extent_drop(struct mm_struct *mm, unsigned long addr, size_t len);
+/* The chunks' numbers against the machine's; violations. */
+int extent_check(struct pinfold *m);
+
+#endif
