@@ -370,6 +370,9 @@ static uint64_t readahead_size(struct address_space *mapping, uint64_t index, ui
 	uint32_t size = atomic_load_explicit(&mapping->ra_size, memory_order_relaxed);
 	uint64_t n, room;
 
+	/* Nothing to be gained, and behind a range of the shared anonymous memory lies somebody else's. */
+	if (!mapping->ops->readv)
+		return 1;
 	/* The pair may be torn between threads: then one read is larger or smaller than it should. */
 	if (atomic_load_explicit(&mapping->ra_next, memory_order_relaxed) != index)
 		size = 1;

@@ -38,13 +38,14 @@ static bool inherited(const struct vm_area_struct *vma)
 /* A direct window's stretch of addresses in which all mappings lie as they do in the old mm.  Its shift, or -errno. */
 static long direct_shift(const struct dup *d)
 {
-	long a = host_extent_reserve(d->high - d->low, HUGE_SIZE);
+	unsigned long low = d->low & ~(HUGE_SIZE - 1);
+	long a = host_extent_reserve(d->high - low, HUGE_SIZE);
 
 	if (a < 0)
 		return a;
 	/* Freed again: its pieces are mapped there with NOREPLACE, so a race is an error and no harm. */
-	host_window_unmap((unsigned long)a, d->high - d->low);
-	return a - (long)(d->low & ~(HUGE_SIZE - 1));
+	host_window_unmap((unsigned long)a, d->high - low);
+	return a - (long)low;
 }
 
 /* What to add to addresses.  0, or -errno. */
@@ -215,7 +216,11 @@ static void clip(const struct vm_area_struct *vma, unsigned long addr, unsigned 
 	*end = vma->end < addr + LEAF_SIZE ? vma->end : addr + LEAF_SIZE;
 }
 
-/* Slot by slot.  The old mm's leaf is its own, or pt_own() makes it so. */
+/*
+ * Slot by slot.  A leaf that others have too is copied first; one that is only marked stays so until all is done, and is
+ * then claimed: else a fast pin could come between the look at a page's pins and its slot.  Either way, and after the
+ * split of a 2 MiB slot, no slot gives a right until a fault gives it again.
+ */
 static int share_slots(struct dup *d, unsigned long addr, slot_t *entry)
 {
 	struct pinfold *m = d->old->machine;
@@ -223,17 +228,18 @@ static int share_slots(struct dup *d, unsigned long addr, slot_t *entry)
 	struct pt_pos pos;
 	int r = 0;
 
-	/* Nobody else has it: its rights are right. */
-	if (atomic_load(&leaf->sharers) == 1)
-		pt_go(entry);
 	if (pt_own(d->mm, addr + (unsigned long)d->shift, &pos))
 		return -ENOMEM;
 	/* Reverse walkers are kept out by the lock of `anon`, and nobody else knows of the new mm. */
 	to = pos.table;
 	pt_unlock(&pos);
-	if (pt_own(d->old, addr, &pos))
-		return -ENOMEM;
-	leaf = pos.table;
+	if (atomic_load(&leaf->sharers) > 1) {
+		if (pt_own(d->old, addr, &pos))
+			return -ENOMEM;
+		leaf = pos.table;
+	} else {
+		host_lock(&leaf->lock);
+	}
 	for (unsigned i = vma_next_index(d->old, addr); i < d->old->nr_vmas &&
 	     d->old->vmas[i]->start < addr + LEAF_SIZE; i++) {
 		unsigned long a, end;
@@ -244,7 +250,9 @@ static int share_slots(struct dup *d, unsigned long addr, slot_t *entry)
 		for (; a < end && !r; a += PAGE_SIZE)
 			r = share_slot(m, leaf, pt_slot(leaf, a), to, pt_slot(to, a));
 	}
-	pt_unlock(&pos);
+	host_unlock(&leaf->lock);
+	if (!pt_own(d->old, addr, &pos)) /* to claim a leaf takes no memory */
+		pt_unlock(&pos);
 	return r;
 }
 

@@ -32,6 +32,13 @@ bool place_ok(const struct mm_struct *mm, unsigned long start, unsigned long end
 	return start >= low && end <= high && start < end;
 }
 
+int place_check(const struct mm_struct *mm, unsigned long addr, size_t len)
+{
+	if (addr % PAGE_SIZE || addr < VMA_LOWEST || addr + len < addr)
+		return -EINVAL;
+	return place_ok(mm, addr, addr + len) ? 0 : -ENOMEM;
+}
+
 /* What the window can show.  0 or -EOPNOTSUPP. */
 static int window_check(const struct mmap_request *rq)
 {
@@ -49,7 +56,7 @@ static int window_check(const struct mmap_request *rq)
 
 static int mmap_check(struct mmap_request *rq)
 {
-	int r = range_check(rq->flags & FIXED_ANY ? rq->addr : 0, &rq->len);
+	int r = range_check(0, &rq->len);
 	unsigned kind = (unsigned)rq->flags & MAP_KIND;
 
 	if (r)
@@ -57,8 +64,10 @@ static int mmap_check(struct mmap_request *rq)
 	if ((rq->flags & ~MAP_ALL) || (rq->prot & ~PROT_ALL) || (kind != PINFOLD_MAP_SHARED &&
 	    kind != PINFOLD_MAP_PRIVATE) || rq->offset % PAGE_SIZE || rq->offset + rq->len < rq->offset)
 		return -EINVAL;
-	if ((rq->flags & FIXED_ANY) && !place_ok(rq->mm, rq->addr, rq->addr + rq->len))
-		return rq->addr < VMA_LOWEST ? -EINVAL : -ENOMEM;
+	if (rq->flags & FIXED_ANY)
+		r = place_check(rq->mm, rq->addr, rq->len);
+	if (r)
+		return r;
 	if (rq->mapping->memfd >= 0 && rq->offset + rq->len > rq->mapping->max_size)
 		return -EINVAL;
 	return window_check(rq);
@@ -182,6 +191,29 @@ static int split_range(struct mm_struct *mm, unsigned long start, unsigned long 
 	return r;
 }
 
+/* Tables that are not this mm's alone and lie in the range whole go as they are. */
+static void detach_tables(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	unsigned long done = (start + LEAF_SIZE - 1) & ~(LEAF_SIZE - 1);
+
+	for (unsigned i = vma_next_index(mm, start); i < mm->nr_vmas && mm->vmas[i]->start < end; i++) {
+		struct vm_area_struct *vma = mm->vmas[i];
+		unsigned long a = vma->start & ~(LEAF_SIZE - 1);
+
+		for (a = a < done ? done : a; a < vma->end && a + LEAF_SIZE <= end; a += LEAF_SIZE) {
+			struct table *dir = pt_dir(mm, a);
+			uint64_t e = dir ? atomic_load(pt_entry(dir, a)) : 0;
+
+			done = a + LEAF_SIZE;
+			if (!entry_leaf(e) || !(e & ENTRY_SHARED))
+				continue;
+			if (mm->arena) /* translations before pages that others may free */
+				extent_drop(mm, a, LEAF_SIZE);
+			pt_detach(mm, a);
+		}
+	}
+}
+
 int unmap_checked(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
 	struct vm_area_struct *vma = vma_next(mm, start);
@@ -197,17 +229,7 @@ int unmap_checked(struct mm_struct *mm, unsigned long start, unsigned long end)
 		return r;
 	}
 	notify_start(mm, start, end, MMU_NOTIFY_UNMAP);
-	/* Tables that are not this mm's alone and lie in the range whole go as they are. */
-	for (unsigned long a = (start + LEAF_SIZE - 1) & ~(LEAF_SIZE - 1); a + LEAF_SIZE <= end; a += LEAF_SIZE) {
-		struct table *dir = pt_dir(mm, a);
-		uint64_t e = dir ? atomic_load(pt_entry(dir, a)) : 0;
-
-		if (!entry_leaf(e) || !(e & ENTRY_SHARED))
-			continue;
-		if (mm->arena) /* translations before pages that others may free */
-			extent_drop(mm, a, LEAF_SIZE);
-		pt_detach(mm, a);
-	}
+	detach_tables(mm, start, end);
 	unmap_range(mm, start, end);
 	notify_end(mm, start, end, MMU_NOTIFY_UNMAP);
 	return 0;

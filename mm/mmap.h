@@ -28,6 +28,8 @@ int do_madvise_flags(struct mm_struct *mm, unsigned long addr, size_t len, unsig
 
 /* For mremap and fork, under the lock.  Whether all of [start, end) could be mapped now; a free place (0: none). */
 bool place_ok(const struct mm_struct *mm, unsigned long start, unsigned long end);
+/* A place that the caller names: 0, -EINVAL, -ENOMEM. */
+int place_check(const struct mm_struct *mm, unsigned long addr, size_t len);
 /* Sees to it that mappings and 2 MiB slots end at addr.  0, or -ENOMEM. */
 int split_at(struct mm_struct *mm, unsigned long addr);
 /* Unmaps a range that split_at() and zap_prepare() have been asked about. */

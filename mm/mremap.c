@@ -60,7 +60,7 @@ static int prepare(struct mm_struct *mm, unsigned long from, unsigned long to, s
 /* Slots of one leaf to one other, which have no more in common than the mm. */
 static void move_slots(struct mm_struct *mm, unsigned long from, unsigned long to, size_t len)
 {
-	uint64_t kept[64];
+	uint64_t kept[64], moved = 0;
 
 	while (len) {
 		size_t n = len < sizeof(kept) / 8 * PAGE_SIZE ? len : sizeof(kept) / 8 * PAGE_SIZE;
@@ -78,16 +78,18 @@ static void move_slots(struct mm_struct *mm, unsigned long from, unsigned long t
 		if (!pt_lock(mm, to, &pos))
 			return;
 		for (size_t i = 0; i < n / PAGE_SIZE; i++)
-			if (kept[i])
+			if (kept[i]) {
 				slot_set(pos.table, &pos.slot[i], kept[i]);
+				moved++;
+			}
 		/* Pins may be among them. */
 		atomic_store(&pos.table->pinned, 1);
 		pt_unlock(&pos);
-		count_event(mm->machine, MOVED_SLOTS, n / PAGE_SIZE);
 		from += n;
 		to += n;
 		len -= n;
 	}
+	count_event(mm->machine, MOVED_SLOTS, moved);
 }
 
 static void move_range(struct mm_struct *mm, unsigned long from, unsigned long to, size_t len)
@@ -239,10 +241,14 @@ static bool grow(const struct mremap_request *rq, struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = rq->mm;
 	unsigned long end = rq->addr + rq->old_len, new_end = rq->addr + rq->new_len;
-	struct vm_area_struct *next = vma_next(mm, end);
+	struct vm_area_struct *next = vma_next(mm, end), tail = *vma;
 
-	if (vma->end != end || mm->window == PINFOLD_WINDOW_DIRECT || !place_ok(mm, rq->addr, new_end) ||
+	if (vma->end != end || !place_ok(mm, rq->addr, new_end) ||
 	    (next && next->start < new_end) || vma->mapping == &mm->machine->shared)
+		return false;
+	/* The window grows by a piece of its own, which the host joins. */
+	tail.pgoff = vma_index(vma, end);
+	if (mm->window == PINFOLD_WINDOW_DIRECT && direct_window_map(&tail, end, new_end - end) < 0)
 		return false;
 	vma_lock_lists(vma);
 	vma->end = new_end;
@@ -255,8 +261,7 @@ static int check(struct mremap_request *rq)
 {
 	bool fixed = rq->flags & PINFOLD_MREMAP_FIXED, dontunmap = rq->flags & PINFOLD_MREMAP_DONTUNMAP;
 
-	if (range_check(rq->addr, &rq->old_len) || range_check(fixed ? rq->new_addr : 0, &rq->new_len) ||
-	    (rq->flags & ~FLAGS))
+	if (range_check(rq->addr, &rq->old_len) || range_check(0, &rq->new_len) || (rq->flags & ~FLAGS))
 		return -EINVAL;
 	if ((fixed || dontunmap) && !(rq->flags & PINFOLD_MREMAP_MAYMOVE))
 		return -EINVAL;
@@ -264,9 +269,7 @@ static int check(struct mremap_request *rq)
 		return -EINVAL;
 	if (fixed && rq->new_addr < rq->addr + rq->old_len && rq->addr < rq->new_addr + rq->new_len)
 		return -EINVAL;
-	if (fixed && !place_ok(rq->mm, rq->new_addr, rq->new_addr + rq->new_len))
-		return rq->new_addr < VMA_LOWEST ? -EINVAL : -ENOMEM;
-	return 0;
+	return fixed ? place_check(rq->mm, rq->new_addr, rq->new_len) : 0;
 }
 
 /* The lock is held. */

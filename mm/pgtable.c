@@ -58,7 +58,10 @@ static void bump(struct mm_struct *mm)
 
 int pgtable_init(struct mm_struct *mm)
 {
-	atomic_store(&mm->table_seq, 0);
+	/* A thread remembers its last leaf by mm and sequence: those of a new mm at an old one's place are others. */
+	static _Atomic uint64_t lives;
+
+	atomic_store(&mm->table_seq, (atomic_fetch_add(&lives, 1) + 1) << 40);
 	mm->root = table_new(mm, 0, TABLE_LEVELS - 1);
 	return mm->root ? 0 : -ENOMEM;
 }
@@ -211,11 +214,6 @@ void pt_stop(slot_t *entry)
 {
 	/* A leaf that is marked shared and is not: the state that the last of several mms finds. */
 	atomic_fetch_or_explicit(entry, ENTRY_SHARED, memory_order_release);
-}
-
-void pt_go(slot_t *entry)
-{
-	atomic_fetch_and_explicit(entry, ~ENTRY_SHARED, memory_order_release);
 }
 
 void pt_bump(struct mm_struct *mm)

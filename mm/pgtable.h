@@ -99,12 +99,11 @@ bool pt_detach(struct mm_struct *mm, unsigned long addr);
 
 /*
  * For dup_mmap(), both mmap locks held for writing.  pt_stop(): no page of the leaf behind an entry may be pinned from
- * here on without the mmap lock, once pt_bump() has been called; pt_go(): the mm's own again.  pt_share(): another mm
- * gets a share of it.
+ * here on without the mmap lock, once pt_bump() has been called, until pt_own() claims it again.  pt_share(): another
+ * mm gets a share of it.
  */
 void pt_stop(slot_t *entry);
 void pt_bump(struct mm_struct *mm);
-void pt_go(slot_t *entry);
 void pt_share(slot_t *entry, struct table *to_dir, slot_t *to_entry);
 
 /* Takes the entry of addr (a leaf, shared or not, or a 2 MiB slot) out of the tree, and puts one in: vm_mremap().  mmap

@@ -888,7 +888,7 @@ int main(void)
 		EACH(what_was_stored_behind_the_end_does_not_come_back),
 		EACH(growth_ends_at_max_size),
 		EACH(a_file_larger_than_memory_is_read_through_pins),
-		ON(window, a_file_larger_than_memory_is_read_through_pointers),
+		WINDOWS(a_file_larger_than_memory_is_read_through_pointers),
 		EACH(a_file_larger_than_memory_is_written),
 		EACH(pinned_and_dirty_pages_are_never_evicted),
 		EACH(with_all_memory_pinned_there_is_no_frame),
@@ -898,9 +898,9 @@ int main(void)
 		EACH(memory_files_are_never_evicted),
 		EACH(close_waits_for_reads_in_flight),
 		EACH(a_file_that_was_shortened_gives_an_error),
-		ON(window, a_policy_may_heal_and_have_the_access_tried_again),
+		WINDOWS(a_policy_may_heal_and_have_the_access_tried_again),
 		EACH(a_read_error_is_told_and_does_not_stay),
-		ON(window, an_application_may_own_the_signals),
+		WINDOWS(an_application_may_own_the_signals),
 	};
 
 	return world_main(tests);

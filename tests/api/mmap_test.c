@@ -43,8 +43,8 @@ static void hint_fixed_and_noreplace(void **state)
 	world_end(&w);
 }
 
-/* Header: FIXED replaces what was mapped there whole; over a part -EOPNOTSUPP, nothing changed. */
-static void fixed_replaces_whole_mappings_only(void **state)
+/* Header: FIXED replaces what was mapped there, parts of mappings too. */
+static void fixed_replaces_what_was_there(void **state)
 {
 	unsigned long place;
 	struct world w;
@@ -52,14 +52,16 @@ static void fixed_replaces_whole_mappings_only(void **state)
 	WORLD(w, *state, .pages = 8);
 	place = w.at + 32 * PG;
 	store_page(&w, 1, 0);
-	assert_int_equal(at_fixed(&w, place, 2, PINFOLD_MAP_FIXED), place);
-	assert_int_equal(at_fixed(&w, place + 2 * PG, 2, PINFOLD_MAP_FIXED), place + 2 * PG);
-	assert_int_equal(at_fixed(&w, place + PG, 2, PINFOLD_MAP_FIXED), -EOPNOTSUPP);
-	assert_int_equal(at_fixed(&w, place, 3, PINFOLD_MAP_FIXED), -EOPNOTSUPP);
-	assert_int_equal(stats_of(w.m).vmas, 3);
+	store_page(&w, 1, 1);
+	assert_int_equal(at_fixed(&w, place, 4, PINFOLD_MAP_FIXED), place);
+	assert_int_equal(at_fixed(&w, place + PG, 2, PINFOLD_MAP_FIXED), place + PG);
+	assert_int_equal(stats_of(w.m).vmas, 4); /* pages 0, 0 1, 3 */
+	w.at = place + PG;
+	assert_true(page_is(&w, 1, 0) && page_is(&w, 1, 1));
+	w.at = place;
+	assert_true(page_is(&w, 1, 0) && page_is(&w, 0, 3));
 	assert_int_equal(at_fixed(&w, place, 6, PINFOLD_MAP_FIXED), place);
 	assert_int_equal(stats_of(w.m).vmas, 2);
-	w.at = place;
 	assert_true(page_is(&w, 1, 0) && page_is(&w, 0, 5));
 	world_end(&w);
 }
@@ -137,8 +139,8 @@ static void populate_reads_what_there_is(void **state)
 
 /* ---- munmap ---------------------------------------------------------------------------------- */
 
-/* Header: whole mappings only: a range that cuts one is -EOPNOTSUPP and changes nothing. */
-static void munmap_of_a_part_is_refused_and_changes_nothing(void **state)
+/* Header: any page-aligned range, holes are fine; what is bad changes nothing. */
+static void munmap_of_a_part_leaves_the_rest(void **state)
 {
 	unsigned long place;
 	struct world w;
@@ -147,15 +149,20 @@ static void munmap_of_a_part_is_refused_and_changes_nothing(void **state)
 	place = w.at + 32 * PG;
 	assert_int_equal(at_fixed(&w, place, 4, PINFOLD_MAP_FIXED), place);
 	assert_int_equal(at_fixed(&w, place + 8 * PG, 4, PINFOLD_MAP_FIXED), place + 8 * PG);
-	assert_int_equal(vm_munmap(w.mm, place + PG, PG), -EOPNOTSUPP);
-	assert_int_equal(vm_munmap(w.mm, place, 3 * PG), -EOPNOTSUPP);
-	assert_int_equal(vm_munmap(w.mm, place, 10 * PG), -EOPNOTSUPP);
 	assert_int_equal(vm_munmap(w.mm, place + 1, PG), -EINVAL);
 	assert_int_equal(vm_munmap(w.mm, place, 0), -EINVAL);
 	assert_int_equal(vm_munmap(w.mm, ~0ul - PG + 1, 2 * PG), -EINVAL);
 	assert_int_equal(stats_of(w.m).vmas, 3);
+	assert_ok(vm_munmap(w.mm, place + PG, PG));
+	assert_int_equal(stats_of(w.m).vmas, 4);
+	assert_int_equal(get_user_pages_fast(place + PG, 1, 0, NULL), -EFAULT);
 	w.at = place;
+	assert_true(page_is(&w, 0, 0));
 	assert_true(page_is(&w, 0, 3));
+	assert_ok(vm_munmap(w.mm, place, 10 * PG));
+	assert_int_equal(stats_of(w.m).vmas, 2);
+	w.at = place + 8 * PG;
+	assert_true(page_is(&w, 0, 2));
 	assert_ok(vm_munmap(w.mm, place + 20 * PG, PG)); /* a hole is fine */
 	world_end(&w);
 }
@@ -258,8 +265,8 @@ static void a_read_only_mapping_reads(void **state)
 	world_end(&w);
 }
 
-/* Header: whole mappings, -ENOMEM for a hole, nothing changed. */
-static void mprotect_wants_whole_mappings_without_holes(void **state)
+/* Header: any part of mappings; -ENOMEM for a hole, and what lies before it is done, as in Linux. */
+static void mprotect_takes_parts_up_to_a_hole(void **state)
 {
 	unsigned long place;
 	struct world w;
@@ -268,15 +275,17 @@ static void mprotect_wants_whole_mappings_without_holes(void **state)
 	place = w.at + 32 * PG;
 	assert_int_equal(at_fixed(&w, place, 4, PINFOLD_MAP_FIXED), place);
 	assert_int_equal(at_fixed(&w, place + 4 * PG, 4, PINFOLD_MAP_FIXED), place + 4 * PG);
-	assert_int_equal(vm_mprotect(w.mm, place, 2 * PG, 0), -EOPNOTSUPP);
-	assert_int_equal(vm_mprotect(w.mm, place, 12 * PG, 0), -ENOMEM);
 	assert_int_equal(vm_mprotect(w.mm, place, 8 * PG, 4), -EINVAL);
 	assert_int_equal(vm_mprotect(w.mm, place + 1, PG, 0), -EINVAL);
 	w.at = place;
 	store_page(&w, 1, 0);
-	assert_ok(vm_mprotect(w.mm, place, 8 * PG, PINFOLD_PROT_READ));
-	for (unsigned i = 0; i < 8; i += 4)
+	assert_ok(vm_mprotect(w.mm, place, 2 * PG, PINFOLD_PROT_READ));
+	assert_int_equal(get_user_pages_fast(place + PG, 1, FOLL_WRITE, NULL), -EFAULT);
+	assert_int_equal(get_user_pages_fast(place + 2 * PG, 1, FOLL_WRITE, NULL), 1);
+	assert_int_equal(vm_mprotect(w.mm, place, 12 * PG, PINFOLD_PROT_READ), -ENOMEM);
+	for (unsigned i = 0; i < 8; i++)
 		assert_int_equal(get_user_pages_fast(place + i * PG, 1, FOLL_WRITE, NULL), -EFAULT);
+	assert_true(page_is(&w, 1, 0));
 	world_end(&w);
 }
 
@@ -302,7 +311,7 @@ static void advice_takes_parts_and_refuses_holes(void **state)
 	assert_true(page_is(&w, 1, 3)); /* stays in the cache, dirty */
 	assert_int_equal(stats_of(w.m).dirty_pages, 1);
 	assert_int_equal(stats_of(w.m).pages_read, 4);
-	assert_int_equal(vm_madvise(w.mm, w.at, PG, 0), -EINVAL);
+	assert_ok(vm_madvise(w.mm, w.at, PG, PINFOLD_MADV_NORMAL));
 	assert_int_equal(vm_madvise(w.mm, w.at, PG, 8), -EINVAL);
 	assert_int_equal(vm_madvise(w.mm, w.at + 1, PG, PINFOLD_MADV_DONTNEED), -EINVAL);
 	assert_int_equal(vm_madvise(w.mm, w.at + 15 * PG, 2 * PG, PINFOLD_MADV_DONTNEED), -ENOMEM);
@@ -618,16 +627,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EACH(hint_fixed_and_noreplace),
-		EACH(fixed_replaces_whole_mappings_only),
+		EACH(fixed_replaces_what_was_there),
 		EACH(wrong_mappings_are_refused),
 		ON(window, a_window_takes_direct_files_of_its_machine),
 		EACH(populate_reads_what_there_is),
-		EACH(munmap_of_a_part_is_refused_and_changes_nothing),
+		EACH(munmap_of_a_part_leaves_the_rest),
 		EACH(one_munmap_takes_several_mappings),
 		EACH(munmap_frees_page_tables),
-		ON(window, a_store_to_a_read_only_window_is_the_applications_signal),
+		WINDOWS(a_store_to_a_read_only_window_is_the_applications_signal),
 		EACH(a_read_only_mapping_reads),
-		EACH(mprotect_wants_whole_mappings_without_holes),
+		EACH(mprotect_takes_parts_up_to_a_hole),
 		EACH(advice_takes_parts_and_refuses_holes),
 		EACH(all_views_of_a_file_agree),
 		EACH(a_store_through_any_view_is_committed),
@@ -636,8 +645,8 @@ int main(void)
 		PLAIN(closed_handles_are_told),
 		PLAIN(wrong_machine_options_are_refused),
 		EACH(destroying_an_mm_unmaps_everything),
-		ON(window, windows_of_threads_beside_changes_of_the_mm),
-		ON(window, windows_can_be_touched_under_the_mmap_lock),
+		WINDOWS(windows_of_threads_beside_changes_of_the_mm),
+		WINDOWS(windows_can_be_touched_under_the_mmap_lock),
 	};
 
 	return world_main(tests);

@@ -258,7 +258,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EACH(under_the_lock_of_another_mm),
-		ON(window, a_handler_inside_a_call_is_told_and_not_stuck),
+		WINDOWS(a_handler_inside_a_call_is_told_and_not_stuck),
 		ON(pool, a_fork_during_open_takes_no_lock_along),
 	};
 

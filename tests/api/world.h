@@ -283,11 +283,34 @@ HELPER void learn_signals(void)
 	sigaction(SIGSEGV, NULL, &ours[1]);
 }
 
+/* Only the system's refusal is a reason to do without: an error of the library is none. */
+HELPER bool no_window(void)
+{
+	struct pinfold_probe p = { .size = sizeof(p) };
+
+	if (!window_refused)
+		return false;
+	assert_ok(pinfold_get_probe(&p));
+	assert_int_equal(p.uffd_how, 0);
+	return true;
+}
+
 HELPER void need_window(void)
 {
-	if (!window_refused)
+	if (!no_window())
 		return;
 	print_message("skipped: userfaultfd is refused (%s)\n", strerror(-window_refused));
+	skip();
+}
+
+HELPER void need_uring(void)
+{
+	struct pinfold_probe p = { .size = sizeof(p) };
+
+	assert_ok(pinfold_get_probe(&p));
+	if (!p.uring)
+		return;
+	print_message("skipped: io_uring is refused (%s)\n", strerror(-p.uring));
 	skip();
 }
 
