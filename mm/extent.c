@@ -9,6 +9,7 @@
 
 #define GIB (1ul << 30)
 #define ARENA (64 * GIB)
+#define PIECES 3u /* what one more may cost: itself, and a stretch that is empty on either side */
 #define MAPPED(pfn, w) (((uint32_t)(pfn) + 1) << 1 | (w))
 #define PFN_OF(e) ((e) / 2 - 1)
 #define WRITABLE(e) ((e) & 1)
@@ -240,11 +241,11 @@ int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct 
 	VM_BUG_ON(addr < mm->arena || addr + n * PAGE_SIZE > mm->arena_end || at + n > TABLE_SLOTS);
 	VM_BUG_ON(n > 1 && has_flag(first, PG_direct));
 	host_lock(&m->window_lock);
-	while (m->window_vmas + 2 > m->window_budget && evict(m, chunk_of(mm, addr)))
+	while (m->window_vmas + PIECES > m->window_budget && evict(m, chunk_of(mm, addr)))
 		;
 	c = chunk_make(mm, addr);
 	/* Its own pieces are all that is left over the budget. */
-	if (c && m->window_vmas + 2 > m->window_budget && c->mapped) {
+	if (c && m->window_vmas + PIECES > m->window_budget && c->mapped) {
 		clear(mm, c->base, c->base + LEAF_SIZE);
 		c = chunk_make(mm, addr);
 	}
