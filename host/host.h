@@ -268,11 +268,12 @@ uint64_t host_memory_limit(void);
 
 /*
  * Debug builds: the nth next call (1: the very next) that may fail does, once; 0: off.  Counts
- * host_map, host_memfd, host_memfd_alloc, host_memfd_map, host_window_map, host_file_*.
+ * host_map, host_memfd, host_memfd_alloc, host_memfd_map, host_window_map, host_extent_*, host_file_*, objects of slabs
+ * and frames of the pool.
  * Returns how many calls that may fail were made since the last host_inject().
  */
 unsigned long host_inject(unsigned long nth);
-/* True if the calling host function has to fail now.  For host/ and lib/slab.c only.  [sig] */
+/* True if the calling function has to fail now: host functions and allocators.  [sig] */
 bool host_fail(void);
 /* Fatal: prints what with a raw write and stops.  [sig] */
 _Noreturn void host_panic(const char *what);

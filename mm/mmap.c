@@ -257,10 +257,11 @@ static int window_uffd(struct pinfold *m, int async)
 
 	host_lock(&m->lock);
 	fd = m->uffd[async];
-	if (fd < 0)
+	if (fd < 0) {
 		fd = host_uffd_open(async, &m->uffd_how);
-	if (fd >= 0)
-		m->uffd[async] = fd;
+		if (fd >= 0)
+			m->uffd[async] = fd;
+	}
 	host_unlock(&m->lock);
 	return fd;
 }

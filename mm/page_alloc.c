@@ -250,6 +250,8 @@ struct page *alloc_folio(struct pinfold *m, unsigned order)
 	struct page *p;
 
 	VM_BUG_ON(order > MAX_ORDER);
+	if (host_fail())
+		return NULL;
 	p = order ? take_block(m, order) : cache_take(m);
 	if (!p) {
 		/* What is free may lie in other threads' caches, or keep a block from being whole. */

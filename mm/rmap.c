@@ -379,6 +379,10 @@ static int check_anon_slot(struct vm_area_struct *vma, unsigned long a, uint64_t
 	bad += !!(s & SLOT_FOLIO) != !!head->order;
 	if (bad)
 		debug_broken("I7: a slot holds a page that is not anonymous, or another place's", p);
+	if ((s & SLOT_EXCL) && maps != 1) {
+		debug_broken("I6: a page of the mm's own is shown elsewhere too", p);
+		bad++;
+	}
 	return bad;
 }
 

@@ -180,6 +180,84 @@ static void a_dirty_flag_without_its_mark_breaks_I9(void **state)
 	clear_flag(w->page, PG_dirty);
 }
 
+/* Anonymous memory with one page; its slot. */
+static slot_t *anon_page(struct world *w, unsigned long *addr)
+{
+	long a = vm_mmap(w->mm, 0, 1 << 20, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,
+	                 PINFOLD_MAP_PRIVATE | PINFOLD_MAP_ANONYMOUS, NULL, 0);
+
+	assert_true(a > 0);
+	*addr = (unsigned long)a;
+	assert_int_equal(access_process_vm(w->mm, *addr, "x", 1, FOLL_WRITE), 1);
+	return pt_slot(leaf_of(w->mm, *addr), *addr);
+}
+
+static void a_right_to_a_page_that_is_not_the_mms_own_breaks_I6(void **state)
+{
+	struct world *w = *state;
+	unsigned long addr;
+	slot_t *slot = anon_page(w, &addr);
+	uint64_t s = atomic_load(slot);
+
+	atomic_store(slot, s & ~SLOT_EXCL);
+	expect_broken(w, "I6");
+	atomic_store(slot, s);
+}
+
+static void a_page_of_the_mms_own_that_is_shown_twice_breaks_I6(void **state)
+{
+	struct world *w = *state;
+	unsigned long addr;
+	slot_t *slot = anon_page(w, &addr);
+	struct page *page = pfn_to_page(w->m, atomic_load(slot) >> PAGE_SHIFT);
+	struct table *leaf = leaf_of(w->mm, addr);
+
+	atomic_fetch_add(&page->mapcount, 1);
+	slot_set(leaf, slot + 1, atomic_load(slot));
+	reports = 0;
+	assert_int_not_equal(rmap_check_mm(w->mm), 0);
+	assert_non_null(strstr(last, "I6"));
+	slot_set(leaf, slot + 1, 0);
+	atomic_fetch_sub(&page->mapcount, 1);
+}
+
+static void a_map_count_that_no_slot_stands_for_breaks_I7(void **state)
+{
+	struct world *w = *state;
+	unsigned long addr;
+	slot_t *slot = anon_page(w, &addr);
+	struct page *page = pfn_to_page(w->m, atomic_load(slot) >> PAGE_SHIFT);
+
+	slot_set(leaf_of(w->mm, addr), slot, atomic_load(slot) & ~(SLOT_EXCL | SLOT_RIGHTS));
+	atomic_fetch_add(&page->mapcount, 1);
+	expect_broken(w, "I7");
+	atomic_fetch_sub(&page->mapcount, 1);
+}
+
+static void a_slot_that_allows_more_than_its_mapping_breaks_I11(void **state)
+{
+	struct world *w = *state;
+	unsigned long addr;
+	slot_t *slot = anon_page(w, &addr);
+	uint64_t s;
+
+	assert_int_equal(vm_mprotect(w->mm, addr, 1 << 20, PINFOLD_PROT_READ), 0);
+	s = atomic_load(slot);
+	assert_int_equal(s & SLOT_WRITES, 0);
+	atomic_store(slot, s | SLOT_WRITE);
+	expect_broken(w, "I11");
+	atomic_store(slot, s);
+}
+
+static void a_window_that_counts_its_mappings_wrongly_breaks_I11(void **state)
+{
+	struct world *w = *state;
+
+	w->m->window_vmas++;
+	expect_broken(w, "I11");
+	w->m->window_vmas--;
+}
+
 #define BREAKS(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -193,6 +271,11 @@ int main(void)
 		BREAKS(a_reference_too_many_breaks_I7),
 		BREAKS(a_writable_slot_of_a_clean_page_breaks_I8),
 		BREAKS(a_dirty_flag_without_its_mark_breaks_I9),
+		BREAKS(a_right_to_a_page_that_is_not_the_mms_own_breaks_I6),
+		BREAKS(a_page_of_the_mms_own_that_is_shown_twice_breaks_I6),
+		BREAKS(a_map_count_that_no_slot_stands_for_breaks_I7),
+		BREAKS(a_slot_that_allows_more_than_its_mapping_breaks_I11),
+		BREAKS(a_window_that_counts_its_mappings_wrongly_breaks_I11),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -462,10 +462,13 @@ static void lock_excludes_a_second_open(void **state)
 
 static struct host_ring *need_ring(unsigned entries)
 {
+	struct pinfold_probe p = { .size = sizeof(p) };
 	struct host_ring *ring = host_ring_create(entries);
 
 	if (!ring) {
-		print_message("skipped: io_uring is refused\n");
+		host_probe(&p);
+		print_message("skipped: io_uring is refused (%s)\n", strerror(-p.uring));
+		assert_int_not_equal(p.uring, 0);
 		skip();
 	}
 	return ring;
@@ -809,7 +812,8 @@ static void open_window(bool async)
 	memset(&win, 0, sizeof(win));
 	win.uffd = host_uffd_open(async, &how);
 	if (win.uffd < 0) {
-		print_message("skipped: userfaultfd is refused: async %d, error %d\n", async, win.uffd);
+		print_message("skipped: userfaultfd is refused (%s)%s\n", strerror(-win.uffd),
+		              async ? ", or PAGEMAP_SCAN" : "");
 		assert_int_equal(how, 0);
 		skip();
 	}
