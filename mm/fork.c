@@ -398,7 +398,8 @@ int do_dup_mmap(struct mm_struct *mm, struct mm_struct *old)
 		d.low = old->vmas[0]->start;
 		d.high = old->vmas[old->nr_vmas - 1]->end;
 	}
-	if (!mm->nr_vmas) {
+	/* Who listens to a new mm already would be told nothing of what it gets. */
+	if (!mm->nr_vmas && !notifiers_any(mm)) {
 		if (old->nr_vmas)
 			notify_start(old, d.low, d.high, MMU_NOTIFY_PROTECTION_PAGE);
 		r = dup_locked(&d);

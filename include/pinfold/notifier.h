@@ -6,7 +6,8 @@
  * after both.  munmap, mprotect, DONTNEED, mremap, dup_mmap (write protection), a copy on write, unsharing for
  * a pin (N3), write protection by a freeze, and eviction: all of them are told.
  *
- * Callbacks run in the thread that makes the change, with locks of the library held.  They may take the device's own
+ * Callbacks run in the thread that makes the change, with locks of the library held; a store through a window may make
+ * one, in its signal handler.  So hold no lock that a callback takes while touching a window or calling the library.  They may take the device's own
  * locks, put_user_page() and mmu_interval_set_seq(); any other call into the library is refused or deadlocks, and
  * touching a window is not served.  They must not wait for a thread that may be inside a call on the mm.
  *
@@ -30,7 +31,7 @@ enum mmu_notifier_event {
 	MMU_NOTIFY_PROTECTION_VMA,  /* mprotect */
 	MMU_NOTIFY_PROTECTION_PAGE, /* write protection: freeze, dup_mmap */
 	MMU_NOTIFY_SOFT_DIRTY,      /* never sent */
-	MMU_NOTIFY_RELEASE          /* the mm ends */
+	MMU_NOTIFY_RELEASE          /* the mm ends: to interval notifiers, which are removed by it */
 };
 
 struct mmu_notifier_range {
@@ -56,11 +57,12 @@ struct mmu_notifier {
 	struct mmu_notifier *next;
 };
 
-/* 0; -EINVAL no live mm, no ops, registered already; -EDEADLK from a callback.  Memory is the caller's until unregister
- * returned or release() was called. */
+/* mn is zeroed but for ops.  Waits for changes of the mm under way.  0; -EINVAL no live mm, no ops, registered already;
+ * -EDEADLK from a callback, or holding an mmap lock.  Memory is the caller's until unregister returned or release() was
+ * called. */
 int mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm) PINFOLD_SYM(mmu_notifier_register);
-/* No callback runs or starts after it returned; release() is not called by it.  -EINVAL not registered, -EDEADLK from a
- * callback. */
+/* No callback runs or starts after it returned; release() is not called by it.  May be called under the mmap lock; hold no
+ * lock that a callback takes.  -EINVAL not registered, -EDEADLK from a callback. */
 int mmu_notifier_unregister(struct mmu_notifier *mn, struct mm_struct *mm)
 	PINFOLD_SYM(mmu_notifier_unregister);
 
@@ -88,12 +90,13 @@ struct mmu_interval_notifier {
 	const struct mmu_interval_notifier_ops *ops;
 	struct mm_struct *mm;
 	unsigned long start, last; /* [start, last] */
-	unsigned long seq;         /* read and written atomically */
-	unsigned active;           /* invalidations under way; lock of the mm's notifiers */
+	unsigned long seq;         /* atomic; odd */
+	unsigned active;           /* atomic: invalidations under way */
 	struct mmu_interval_notifier *next;
 };
 
-/* 0; -EINVAL no live mm, empty, no ops; -EOVERFLOW the range wraps. */
+/* mni is zeroed.  0; -EINVAL no live mm, empty, no ops, inserted already; -EOVERFLOW the range wraps; -EDEADLK as for
+ * mmu_notifier_register(). */
 int mmu_interval_notifier_insert(struct mmu_interval_notifier *mni, struct mm_struct *mm,
                                  unsigned long start, unsigned long length,
                                  const struct mmu_interval_notifier_ops *ops)
@@ -101,7 +104,7 @@ int mmu_interval_notifier_insert(struct mmu_interval_notifier *mni, struct mm_st
 /* No callback runs or starts after it returned.  -EINVAL not inserted, -EDEADLK from a callback. */
 int mmu_interval_notifier_remove(struct mmu_interval_notifier *mni)
 	PINFOLD_SYM(mmu_interval_notifier_remove);
-/* Waits for invalidations under way. */
+/* Waits for invalidations of its range.  0, which never stands, from a callback or without a live mm. */
 unsigned long mmu_interval_read_begin(struct mmu_interval_notifier *mni)
 	PINFOLD_SYM(mmu_interval_read_begin);
 /* Nonzero: an invalidation came since, look up again.  The device lock is held. */

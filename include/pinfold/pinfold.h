@@ -199,8 +199,8 @@ int pinfold_mm_range(struct mm_struct *mm, unsigned long *start, unsigned long *
  * Addresses: a windowless mm has those of oldmm.  In a window an address is a pointer, so they are moved, all
  * by the same number: an address of oldmm plus pinfold_mm_shift(mm) is the one in mm.
  *
- * Cost: of the page tables, 2 MiB each, not of the pages.  Result: 0; -EINVAL mm not empty, of another machine,
- * or oldmm itself; -EOPNOTSUPP a window of a kind that cannot show what is mapped; -ENOMEM and mm is empty; -EDEADLK
+ * Cost: of the page tables, 2 MiB each, not of the pages.  Result: 0; -EINVAL mm not empty, with
+ * notifiers, of another machine, or oldmm itself; -EOPNOTSUPP a window of a kind that cannot show what is mapped; -ENOMEM and mm is empty; -EDEADLK
  * the thread holds an mmap lock.
  */
 int dup_mmap(struct mm_struct *mm, struct mm_struct *oldmm) PINFOLD_SYM(dup_mmap);

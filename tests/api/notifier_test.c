@@ -553,6 +553,13 @@ static int job_dontneed(struct job *j)
 	return vm_madvise(j->mm, j->at, PG, PINFOLD_MADV_DONTNEED);
 }
 
+static int job_store(struct job *j)
+{
+	uint64_t v = 1;
+
+	return access_process_vm(j->mm, j->at, &v, sizeof(v), FOLL_WRITE) != sizeof(v);
+}
+
 static int job_munmap(struct job *j)
 {
 	return vm_munmap(j->mm, j->w->at, 16 * PG);
@@ -1049,6 +1056,36 @@ static void the_old_page_is_there_at_start_and_gone_at_end(void **state)
 	own_end(&o);
 }
 
+/* N3: the copy is there at the end, for the fast path too. */
+static void the_copy_is_there_at_end(void **state)
+{
+	struct gate gate = { 0 };
+	struct page *page;
+	struct recorder r;
+	uint64_t slow;
+	struct own o;
+	struct job j;
+
+	own_start(&o, *state);
+	store_words(&o, 8, 100);
+	assert_ok(snapshot(&o));
+	watch(&r, o.mm);
+	r.at_end = &gate;
+	j = (struct job){ .w = &o.w, .mm = o.mm, .at = o.at + 3 * PG };
+	start_job(&j, job_store);
+	assert_true(wait_for(&gate.at, 1));
+	slow = stats_of(o.w.m).slow_pins;
+	page = pin_one(o.at + 3 * PG, FOLL_WRITE);
+	assert_int_equal(stats_of(o.w.m).slow_pins, slow);
+	open_gate(&gate);
+	end_job(&j);
+	assert_int_equal(*(uint64_t *)page_address(page), 1);
+	assert_ok(put_user_page(page));
+	assert_told(&r, CLEAR, o.at + 3 * PG, 1);
+	unwatch(&r);
+	own_end(&o);
+}
+
 /* ---- a device with a page table of its own ------------------------------------------------------- */
 
 #define SHOWN 32u
@@ -1488,6 +1525,7 @@ int main(void)
 		BOTH(a_move_is_told),
 		BOTH(snapshots_and_moves_are_told_before_they_are_made),
 		BOTH(the_old_page_is_there_at_start_and_gone_at_end),
+		BOTH(the_copy_is_there_at_end),
 		BOTH(a_device_follows_memory_through_snapshots),
 		BOTH(a_device_follows_folios_through_snapshots),
 	};
