@@ -14,6 +14,8 @@
 #include "host/host.h"
 #include "host/linux.h"
 
+#define ALIGN (2ul << 20)
+
 void *host_map(size_t len)
 {
 	int kept = errno;
@@ -97,6 +99,27 @@ int host_memfd_punch(int fd, uint64_t off, size_t len)
 	return allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
 }
 
+/* Where the file's 2 MiB stretches can be 2 MiB pages. */
+static void *map_aligned(int fd, size_t len)
+{
+	int flags = MAP_SHARED | MAP_NORESERVE, err;
+	char *r = mmap(NULL, len + ALIGN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *p, *end = r + len + ALIGN;
+
+	if (r == MAP_FAILED)
+		return MAP_FAILED;
+	p = (char *)(((uintptr_t)r + ALIGN - 1) & ~(ALIGN - 1));
+	err = mmap(p, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED;
+	if (err)
+		munmap(r, len + ALIGN);
+	if (!err && p > r)
+		munmap(r, (size_t)(p - r));
+	len = (len + HOST_PAGE - 1) & ~(HOST_PAGE - 1);
+	if (!err && p + len < end)
+		munmap(p + len, (size_t)(end - (p + len)));
+	return err ? MAP_FAILED : p;
+}
+
 void *host_memfd_map(int fd, size_t len)
 {
 	int kept = errno;
@@ -104,7 +127,7 @@ void *host_memfd_map(int fd, size_t len)
 
 	if (host_fail())
 		return NULL;
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	p = map_aligned(fd, len);
 	if (p != MAP_FAILED && madvise(p, len, MADV_DONTFORK)) {
 		munmap(p, len);
 		p = MAP_FAILED;

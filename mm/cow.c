@@ -224,7 +224,7 @@ static bool sole_owner(struct page *page)
 	struct page *head = page_head(page);
 
 	return atomic_load(&page->mapcount) == 1 && !pc_refs(page_count(head)) &&
-	       (!head->order || !atomic_load(&head[1].hugemaps));
+	       (!head->order || !atomic_load(&head->hugemaps));
 }
 
 /* A 4 KiB slot of a leaf that is the mm's own.  Locked. */
@@ -290,12 +290,12 @@ static bool huge_page(struct vm_fault *vmf)
 		count_event(m, FOLIO_FALLBACKS, 1);
 		return false;
 	}
-	atomic_store(&p[1].hugemaps, 1);
+	atomic_store(&p->hugemaps, 1);
 	if (pt_set_huge(vma->mm, dir, start, anon_slot(vma, p) | SLOT_FOLIO | SLOT_HUGE)) {
 		count_event(m, FOLIOS_MAPPED, 1);
 		return true;
 	}
-	atomic_store(&p[1].hugemaps, 0);
+	atomic_store(&p->hugemaps, 0);
 	put_internal(m, p);
 	return false;
 }

@@ -21,6 +21,7 @@ struct window_chunk {
 	struct window_chunk *older, *newer;
 	unsigned mapped; /* entries that are not 0 */
 	unsigned pieces; /* mappings the kernel has for it, at most */
+	bool read_only;  /* whatever e says of a right to store: extent_protect() */
 	uint32_t e[TABLE_SLOTS];
 };
 
@@ -107,12 +108,21 @@ static bool joined(const struct window_chunk *c, unsigned i)
 	return WRITABLE(a) == WRITABLE(b) && (char *)p->addr + PAGE_SIZE == (char *)q->addr;
 }
 
+/* Says in each entry what read_only says of all. */
+static void settle(struct window_chunk *c)
+{
+	for (unsigned i = 0; c->read_only && i < TABLE_SLOTS; i++)
+		c->e[i] &= ~1u;
+	c->read_only = false;
+}
+
 /* Sets entries [at, at + n) to e, e + step, ... and counts anew what that changes. */
 static void set_entries(struct window_chunk *c, unsigned at, unsigned n, uint32_t e, uint32_t step)
 {
 	unsigned first = at ? at : 1, last = at + n < TABLE_SLOTS ? at + n : TABLE_SLOTS - 1;
 	unsigned was = c->pieces;
 
+	settle(c);
 	if (!c->pieces)
 		c->pieces = 1;
 	for (unsigned i = first; i <= last; i++)
@@ -158,8 +168,9 @@ static void clear(struct mm_struct *mm, unsigned long start, unsigned long end)
 		unsigned long a = c->base > start ? c->base : start;
 		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
 
-		set_entries(c, (unsigned)((a - c->base) >> PAGE_SHIFT), (unsigned)((e - a) >> PAGE_SHIFT), 0, 0);
-		if (!c->mapped)
+		if (e - a < LEAF_SIZE)
+			set_entries(c, (unsigned)((a - c->base) >> PAGE_SHIFT), (unsigned)((e - a) >> PAGE_SHIFT), 0, 0);
+		if (e - a == LEAF_SIZE || !c->mapped)
 			chunk_free(c);
 	}
 }
@@ -188,6 +199,72 @@ void extent_drop(struct mm_struct *mm, unsigned long addr, size_t len)
 	host_lock(&m->window_lock);
 	if (any_shown(mm, addr, addr + len))
 		clear(mm, addr, addr + len);
+	host_unlock(&m->window_lock);
+}
+
+/* Takes the right to store off [start, end), all of which is shown. */
+static void protect_run(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct window_chunk *c;
+	uint64_t i = start / LEAF_SIZE;
+
+	if (start >= end)
+		return;
+	count_event(mm->machine, WINDOW_DROPS, 1);
+	if (host_extent_protect(start, end - start, false)) {
+		clear(mm, start, end);
+		return;
+	}
+	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
+		unsigned long a = c->base > start ? c->base : start;
+		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
+
+		if (e - a == LEAF_SIZE) {
+			c->read_only = true;
+			continue;
+		}
+		/* A piece cut in two: counted as if it was one page among others. */
+		c->pieces += 2;
+		mm->machine->window_vmas += 2;
+		for (; a < e; a += PAGE_SIZE)
+			c->e[(a - c->base) >> PAGE_SHIFT] &= ~1u;
+	}
+}
+
+/* Is every page of [a, e), in one chunk, shown? */
+static bool all_shown(const struct window_chunk *c, unsigned long a, unsigned long e)
+{
+	if (c->mapped == TABLE_SLOTS)
+		return true;
+	for (; a < e; a += PAGE_SIZE)
+		if (!c->e[(a - c->base) >> PAGE_SHIFT])
+			return false;
+	return true;
+}
+
+/* The host's protection of a stretch with holes would make the holes readable: such a stretch is forgotten. */
+void extent_protect(struct mm_struct *mm, unsigned long addr, size_t len)
+{
+	struct pinfold *m = mm->machine;
+	unsigned long end = addr + len, from = addr, to = addr; /* the run so far */
+	uint64_t i = addr / LEAF_SIZE;
+	struct window_chunk *c;
+
+	host_lock(&m->window_lock);
+	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
+		unsigned long a = c->base > addr ? c->base : addr;
+		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
+		bool whole = all_shown(c, a, e);
+
+		if (!whole && any_shown(mm, a, e))
+			clear(mm, a, e);
+		if (!whole || a != to) {
+			protect_run(mm, from, to);
+			from = whole ? a : e;
+		}
+		to = e;
+	}
+	protect_run(mm, from, to);
 	host_unlock(&m->window_lock);
 }
 
@@ -223,7 +300,7 @@ static int map_frames(struct mm_struct *mm, unsigned long addr, unsigned n, stru
 static bool only_protected(const struct window_chunk *c, unsigned at, unsigned n, uint32_t pfn, uint32_t step)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (c->e[at + i] != MAPPED(pfn + i * step, 0))
+		if ((c->e[at + i] & ~(c->read_only ? 1u : 0)) != MAPPED(pfn + i * step, 0))
 			return false;
 	return true;
 }
@@ -305,7 +382,7 @@ int extent_check(struct pinfold *m)
 			n += !joined(c, i);
 			mapped += !!c->e[i];
 		}
-		bad += n != c->pieces || mapped != c->mapped || !mapped;
+		bad += n > c->pieces || mapped != c->mapped || !mapped;
 		pieces += c->pieces;
 	}
 	bad += pieces != m->window_vmas;

@@ -31,6 +31,8 @@ void extent_child(struct mm_struct *mm);
 int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable);
 /* Forgets the translations of a range; no such left on return.  [sig] */
 void extent_drop(struct mm_struct *mm, unsigned long addr, size_t len);
+/* Takes the right to store off what is shown of a range; may forget it instead.  [sig] */
+void extent_protect(struct mm_struct *mm, unsigned long addr, size_t len);
 /* The chunks' numbers against the machine's; violations. */
 int extent_check(struct pinfold *m);
 

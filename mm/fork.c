@@ -7,7 +7,7 @@
  *   2 stop(): no fast pin succeeds any more, then a full barrier.  A pin that was counted before is seen below, one that
  *     comes after sees the table sequence (or its 2 MiB slot) changed and undoes (Q8, Q11)
  *   3 share(): tables, or slots; a slot that is left EXCL in the old mm shows a pinned page
- *   4 the old mm's translations go: no CPU stores through its window any more
+ *   4 the old mm's translations become read-only, or go: no CPU stores through its window any more
  *   5 copy_pinned(): so what is copied is of the same moment as what is shared.  A device may go on writing
  */
 #include "mm/fork.h"
@@ -113,6 +113,18 @@ static int dup_vmas(struct dup *d)
 
 /* ---- stretches of 2 MiB ----------------------------------------------------------------------- */
 
+/* What is looked at in each table, or folio, is far from the last: asked for early. */
+static void look_ahead(struct pinfold *m, struct table *dir, unsigned long addr)
+{
+	unsigned i = addr / LEAF_SIZE % TABLE_SLOTS + 8;
+	uint64_t e = i < TABLE_SLOTS ? atomic_load_explicit(&dir->e[i], memory_order_relaxed) : 0;
+
+	if (e & SLOT_PRESENT)
+		__builtin_prefetch(pfn_to_page(m, e >> PAGE_SHIFT), 1);
+	else if (e)
+		__builtin_prefetch(&entry_leaf(e)->used, 1);
+}
+
 /* Calls on each 2 MiB stretch that an inherited mapping touches, once. */
 static int each_stretch(struct dup *d, int (*fn)(struct dup *d, unsigned long addr, struct table *dir, slot_t *entry))
 {
@@ -129,6 +141,8 @@ static int each_stretch(struct dup *d, int (*fn)(struct dup *d, unsigned long ad
 		for (a = a < done ? done : a; a < vma->end && !r; a += LEAF_SIZE) {
 			struct table *dir = pt_dir(old, a);
 
+			if (dir)
+				look_ahead(old->machine, dir, a);
 			if (dir && atomic_load_explicit(pt_entry(dir, a), memory_order_relaxed))
 				r = fn(d, a, dir, pt_entry(dir, a));
 			done = a + LEAF_SIZE;
@@ -168,11 +182,19 @@ static bool any_pinned(struct pinfold *m, struct table *leaf)
 	/* Partner: gup_fast_walk(), which marks before it counts. */
 	if (!atomic_load(&leaf->pinned))
 		return false;
+	/*
+	 * Not marked, then, until the next pin.  Who has seen the mark, and remembers the walk, remembers a sequence from
+	 * before pt_bump(); until this leaf's entry says again that it is the mm's own, which bumps it once more, nobody
+	 * walks to it.
+	 */
+	atomic_store(&leaf->pinned, 0);
 	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
 		uint64_t s = atomic_load_explicit(&leaf->e[i], memory_order_relaxed);
 
-		if ((s & SLOT_EXCL) && page_maybe_pinned(pfn_to_page(m, s >> PAGE_SHIFT)))
+		if ((s & SLOT_EXCL) && page_maybe_pinned(pfn_to_page(m, s >> PAGE_SHIFT))) {
+			atomic_store(&leaf->pinned, 1);
 			return true;
+		}
 	}
 	return false;
 }
@@ -270,10 +292,12 @@ static int share_huge(struct dup *d, unsigned long addr, struct table *dir, slot
 	to = pt_dir_alloc(d->mm, addr + (unsigned long)d->shift);
 	if (!to || !get_slot_page(d->old->machine, head))
 		return -ENOMEM;
-	/* Nobody has it pinned, and nobody can: what was marked is past. */
-	if (s & SLOT_EXCL)
+	/* Nobody has it pinned, and nobody can: what was marked is past.  Every pin sets PG_referenced before it counts. */
+	if ((s & SLOT_EXCL) && has_flag(head, PG_referenced)) {
+		clear_flag(head, PG_referenced);
 		folio_clear_pins(head);
-	atomic_fetch_add_explicit(&head[1].hugemaps, 1, memory_order_relaxed);
+	}
+	atomic_fetch_add_explicit(&head->hugemaps, 1, memory_order_relaxed);
 	host_lock(&dir->lock);
 	slot_set(dir, entry, s & SLOT_KEPT);
 	host_unlock(&dir->lock);
@@ -300,11 +324,12 @@ static int share(struct dup *d, unsigned long addr, struct table *dir, slot_t *e
 
 /* ---- the old mm's window, and pinned pages ------------------------------------------------------ */
 
-static void drop_translations(struct dup *d)
+static void protect_translations(struct dup *d)
 {
 	struct tlb_batch tlb;
 
-	tlb_begin(&tlb, d->old->machine, TLB_DROP);
+	/* Read-only they show the right pages still. */
+	tlb_begin(&tlb, d->old->machine, TLB_PROTECT);
 	for (unsigned i = 0; i < d->old->nr_vmas; i++) {
 		struct vm_area_struct *vma = d->old->vmas[i];
 
@@ -379,7 +404,7 @@ static int dup_locked(struct dup *d)
 	host_lock(anon); /* folio_split() looks at all mms' tables */
 	r = each_stretch(d, share);
 	host_unlock(anon);
-	drop_translations(d);
+	protect_translations(d);
 	return r ? r : each_stretch(d, copy_pinned);
 }
 

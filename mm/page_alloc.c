@@ -270,7 +270,7 @@ struct page *alloc_folio(struct pinfold *m, unsigned order)
 	p->order = (uint8_t)order;
 	if (order) {
 		folio_clear_pins(p);
-		atomic_store(&p[1].hugemaps, 0);
+		atomic_store(&p->hugemaps, 0);
 	}
 	atomic_store(&p->flags, order ? PG_head : 0);
 	page_thaw(p, PC_INTERNAL);
@@ -331,7 +331,7 @@ void free_frame(struct pinfold *m, struct page *p)
 		VM_WARN_ON_PAGE(atomic_load(&p[i].mapcount), p + i);
 		atomic_store_explicit(&p[i].tail, 0, memory_order_relaxed);
 	}
-	VM_WARN_ON_PAGE(order && atomic_load(&p[1].hugemaps), p);
+	VM_WARN_ON_PAGE(order && atomic_load(&p->hugemaps), p);
 	atomic_store(&p->flags, 0);
 	if (!order) {
 		cache_give(m, p);

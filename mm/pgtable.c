@@ -191,7 +191,7 @@ int pt_split(struct mm_struct *mm, struct table *dir, unsigned long addr)
 				atomic_fetch_add_explicit(&head[i].mapcount, 1, memory_order_relaxed);
 				slot_set(leaf, &leaf->e[i], (s & ~SLOT_HUGE) + i * PAGE_SIZE);
 			}
-			atomic_fetch_sub_explicit(&head[1].hugemaps, 1, memory_order_relaxed);
+			atomic_fetch_sub_explicit(&head->hugemaps, 1, memory_order_relaxed);
 			/* Pinned pages may be among them: a snapshot has to look. */
 			atomic_store(&leaf->pinned, 1);
 			slot_set(dir, e, (uintptr_t)leaf);

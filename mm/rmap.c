@@ -158,7 +158,7 @@ static uint64_t slot_take(struct pinfold *m, struct table *t, slot_t *slot)
 		return 0;
 	slot_set(t, slot, 0);
 	if (s & SLOT_HUGE)
-		atomic_fetch_sub_explicit(&p[1].hugemaps, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&p->hugemaps, 1, memory_order_relaxed);
 	else if (!(s & SLOT_ZERO))
 		atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
 	return s;
@@ -371,7 +371,7 @@ static int check_file_slot(struct vm_area_struct *vma, unsigned long a, uint64_t
 static int check_anon_slot(struct vm_area_struct *vma, unsigned long a, uint64_t s, struct page *p)
 {
 	struct page *head = page_head(p);
-	uint32_t maps = atomic_load(&p->mapcount) + (head->order ? atomic_load(&head[1].hugemaps) : 0);
+	uint32_t maps = atomic_load(&p->mapcount) + (head->order ? atomic_load(&head->hugemaps) : 0);
 	int bad = 0;
 
 	bad += !vma_private(vma) || !has_flag(head, PG_anon) || (page_count(head) & PC_FREE) || !maps;
@@ -512,7 +512,7 @@ int rmap_check_counts(struct pinfold *m)
 		if (page_count(head) & PC_FREE)
 			continue;
 		if (head->order && has_flag(head, PG_head))
-			n += atomic_load(&head[1].hugemaps);
+			n += atomic_load(&head->hugemaps);
 		bad = n != maps[i];
 		if (bad)
 			debug_broken("I7: a page's map count is not the number of slots that show it", p);

@@ -72,9 +72,9 @@ static void flush_one(struct tlb_batch *tlb, unsigned i)
 	size_t len = tlb->range[i].len;
 	int r = 0;
 
-	/* An extent window forgets what it should protect: to change the protection of what is mapped piece by
-	 * piece costs as much, and reads come back by a fault. */
-	if (tlb->range[i].uffd < 0)
+	if (tlb->range[i].uffd < 0 && tlb->op == TLB_PROTECT)
+		extent_protect(tlb->range[i].mm, addr, len);
+	else if (tlb->range[i].uffd < 0)
 		extent_drop(tlb->range[i].mm, addr, len);
 	else if (tlb->op == TLB_PROTECT)
 		r = host_window_protect(tlb->range[i].uffd, addr, len, true);

@@ -84,7 +84,7 @@ struct page {
 	_Atomic uint32_t mapcount; /* 4 KiB slots that hold it; leaf lock of the slot for each step */
 	union {
 		uint32_t jblock;   /* PG_home: block of the journal with the committed copy; commit_lock */
-		_Atomic uint32_t hugemaps; /* folio's page 1: 2 MiB slots that hold the folio; dir lock */
+		_Atomic uint32_t hugemaps; /* a folio's head: 2 MiB slots that hold it; dir lock */
 	};
 };
 _Static_assert(sizeof(struct page) == 64, "one page record is one cache line");
