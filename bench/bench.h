@@ -308,7 +308,7 @@ static inline char *number(char buf[24], double v)
 {
 	double a = fabs(v);
 
-	snprintf(buf, 24, a != 0 && a < 10 ? "%.2f" : a < 100 ? "%.1f" : "%.0f", v);
+	snprintf(buf, 24, a != 0 && a < 0.1 ? "%.4f" : a != 0 && a < 10 ? "%.2f" : a < 100 ? "%.1f" : "%.0f", v);
 	return buf;
 }
 
