@@ -399,6 +399,7 @@ static void kernel_fork(struct variant *v)
 		*p = aligned(*p);
 	}
 	store_pages((unsigned long)*p, snap_size / PG, 1);
+	madvise(*p, snap_size, MADV_DOFORK);
 	t = now_ns();
 	pid = sleeping_child(fd);
 	v->out[0] = (now_ns() - t) / 1e3;
@@ -409,6 +410,7 @@ static void kernel_fork(struct variant *v)
 	store_pages((unsigned long)*p + PG, PROBES * LEAF / PG, LEAF / PG);
 	v->out[2] = (now_ns() - t) / 1e3 / (double)PROBES;
 	end_child(pid, fd);
+	madvise(*p, snap_size, MADV_DONTFORK); /* the other rows' memory is no part of a fork */
 }
 
 static void copy_all(struct variant *v)
@@ -419,6 +421,8 @@ static void copy_all(struct variant *v)
 	if (!a) {
 		memset(a = kernel_map(snap_size, 0), 1, snap_size);
 		memset(b = kernel_map(snap_size, 0), 1, snap_size);
+		madvise(a, snap_size, MADV_DONTFORK);
+		madvise(b, snap_size, MADV_DONTFORK);
 	}
 	t = now_ns();
 	memcpy(b, a, snap_size);
@@ -435,7 +439,7 @@ static void touch_again(struct space *s, unsigned long off)
 			pin_pages(s->at + off + i * LEAF, 1, 1);
 }
 
-/* a: pages to pin before; p: the space */
+/* a: pages to pin before; b: every page was pinned and put before; p: the space, mapped anew each time */
 static void snapshot(struct variant *v)
 {
 	struct page *pinned[PER_CALL];
@@ -443,11 +447,12 @@ static void snapshot(struct variant *v)
 	struct mm_struct *snap;
 	double t;
 
-	MUST(pinfold_use_mm(s->mm));
-	/* As before the last snapshot: every page writable, every translation there. */
+	space_map(s);
 	MUST(vm_madvise(s->mm, s->at, s->size, PINFOLD_MADV_POPULATE_WRITE));
 	if (s->window)
 		store_pages(s->at, s->size / PG, 1);
+	if (v->b)
+		pin_pages(s->at, s->size / PG, PER_CALL);
 	for (long i = 0; i < v->a; i++)
 		if (get_user_pages_fast(s->at + (unsigned long)i * (s->size / PG / 64) * PG, 1, 0, &pinned[i]) != 1)
 			die("get_user_pages_fast");
@@ -463,6 +468,7 @@ static void snapshot(struct variant *v)
 	v->out[2] = (now_ns() - t) / 1e3 / (double)PROBES;
 	MUST(put_user_pages(pinned, (unsigned long)v->a));
 	MUST(pinfold_mm_destroy(snap));
+	MUST(vm_munmap(s->mm, s->at, s->size));
 }
 
 /* A direct window shows shared mappings only: the snapshot maps them again. */
@@ -494,6 +500,7 @@ static void snapshots(void)
 		{ .name = "memcpy", .fn = copy_all },
 		{ .name = "pinfold: no window, 4 KiB", .fn = snapshot, .p = &none },
 		{ .name = "pinfold: no window, 4 KiB, 64 pages pinned", .fn = snapshot, .p = &none, .a = 64 },
+		{ .name = "pinfold: no window, 4 KiB, all pinned before, none now", .fn = snapshot, .p = &none, .b = 1 },
 		{ .name = "pinfold: no window, 2 MiB folios", .fn = snapshot, .p = &folio },
 		{ .name = "pinfold: extent window, 4 KiB", .fn = snapshot, .p = &win },
 		{ .name = "pinfold: extent window, 2 MiB folios", .fn = snapshot, .p = &win_folio },
@@ -501,8 +508,8 @@ static void snapshots(void)
 	};
 	struct group g = {
 		.name = "Snapshot of 1 GiB",
-		.note = "All of it resident and written to.  fork(2)'s rows include what else a process has.  Targets (D12):\n"
-		        "no window <= 12 us, one-piece window <= 60 us, folios in a window <= 300 us.",
+		.note = "All of it resident and written to.  fork(2)'s rows include a pipe and what else this process has.\n"
+		        "Targets (D12): no window <= 12 us, one-piece window <= 60 us, folios in a window <= 300 us.",
 		.figure = figures, .v = v, .n = sizeof(v) / sizeof(v[0]), .ref = 0, .reps = 7,
 	};
 	size_t pool = snap_size + snap_size / 4;
@@ -513,10 +520,6 @@ static void snapshots(void)
 	space_open(&folio, snap_size, pool, PINFOLD_WINDOW_NONE, true);
 	space_open(&win, snap_size, pool, PINFOLD_WINDOW_EXTENT, false);
 	space_open(&win_folio, snap_size, pool, PINFOLD_WINDOW_EXTENT, true);
-	space_map(&none);
-	space_map(&folio);
-	space_map(&win);
-	space_map(&win_folio);
 	if (side_open(&direct, NULL, snap_size / 4, pool, PINFOLD_WINDOW_DIRECT, 0)) {
 		skipped("direct window", NO_WINDOW);
 		g.n--;

@@ -47,9 +47,8 @@ static bool slot_good(const struct vm_fault *vmf, uint64_t s)
 	return (s & need) == need;
 }
 
-/* Slots around addr that show the following frames with the same rights: one mapping for all of them. */
-static void run_around(const struct vm_fault *vmf, const struct pt_pos *pos, uint64_t s, unsigned long *start,
-                       unsigned *n)
+/* The wanted page and what lies around it in one leaf with the same rights, in frames that follow: one mapping. */
+static void run_around(const struct vm_fault *vmf, const struct pt_pos *pos, uint64_t s, struct extent_run *run)
 {
 	unsigned at = (unsigned)(vmf->addr % LEAF_SIZE >> PAGE_SHIFT), lo = at, hi = at + 1;
 	unsigned long base = vmf->addr & ~(LEAF_SIZE - 1);
@@ -60,34 +59,37 @@ static void run_around(const struct vm_fault *vmf, const struct pt_pos *pos, uin
 	while (hi < TABLE_SLOTS && base + hi * PAGE_SIZE < vmf->vma->end &&
 	       atomic_load_explicit(&pos->table->e[hi], memory_order_relaxed) == s + (hi - at) * PAGE_SIZE)
 		hi++;
-	*start = base + lo * PAGE_SIZE;
-	*n = hi - lo;
+	run->addr = base + lo * PAGE_SIZE;
+	run->first -= at - lo;
+	run->at = at - lo;
+	run->n = hi - lo;
 }
 
 /* Table locked; s: the slot as it is or is about to be. */
 static enum fault_fact install(struct vm_fault *vmf, const struct pt_pos *pos, uint64_t s)
 {
 	struct vm_area_struct *vma = vmf->vma;
-	unsigned long start = vmf->addr;
-	unsigned n = 1;
+	struct extent_run run = {
+		.addr = vmf->addr, .n = 1, .first = pfn_to_page(vma->mm->machine, s >> PAGE_SHIFT),
+		.writable = !pos->shared && (s & SLOT_WRITE),
+	};
 
-	vmf->covered = vmf->addr + PAGE_SIZE;
 	if (pos->huge) {
-		vmf->covered = (start & ~(HUGE_SIZE - 1)) + HUGE_SIZE;
-		s -= start & (HUGE_SIZE - 1);
-		start &= ~(HUGE_SIZE - 1);
-		n = TABLE_SLOTS;
+		run.at = page_tail(run.first);
+		run.first -= run.at;
+		run.addr -= run.at * PAGE_SIZE;
+		run.n = TABLE_SLOTS;
 	}
+	vmf->covered = run.addr + run.n * PAGE_SIZE;
 	if (!(vmf->flags & FAULT_WINDOW) || !(vma->prot & (PINFOLD_PROT_READ | PINFOLD_PROT_WRITE)))
 		return FAULT_DONE;
-	if ((s & SLOT_FOLIO) && !pos->huge) {
-		run_around(vmf, pos, s, &start, &n);
-		s -= vmf->addr - start;
-	}
-	vmf->error = tlb_install(vma, start, n, pfn_to_page(vma->mm->machine, s >> PAGE_SHIFT),
-	                         !pos->shared && (s & SLOT_WRITE));
+	if ((s & SLOT_ANON) && !pos->huge)
+		run_around(vmf, pos, s, &run);
+	vmf->error = tlb_install(vma, &run);
+	if (!vmf->error)
+		vmf->covered = run.addr + run.n * PAGE_SIZE;
 	if (!vmf->error && !(s & (SLOT_ANON | SLOT_ZERO)))
-		set_flag(pfn_to_page(vma->mm->machine, s >> PAGE_SHIFT), PG_window);
+		set_flag(run.first, PG_window);
 	return vmf->error ? FAULT_ERROR : FAULT_DONE;
 }
 

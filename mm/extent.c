@@ -284,40 +284,65 @@ static bool evict(struct pinfold *m, const struct window_chunk *keep)
 
 /* ---- installing ------------------------------------------------------------------------------- */
 
-static int map_frames(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable)
+static int map_frames(struct mm_struct *mm, const struct extent_run *run)
 {
 	struct pinfold *m = mm->machine;
-	size_t len = n * PAGE_SIZE;
+	size_t len = run->n * PAGE_SIZE;
+	struct page *first = run->first;
 
 	if (first == m->zero)
-		return host_extent_zeroes(addr, len);
+		return host_extent_zeroes(run->addr, len);
 	if (has_flag(first, PG_direct))
-		return host_extent_map(addr, len, first->mapping->memfd, first->index << PAGE_SHIFT, writable);
-	return host_extent_map(addr, len, m->pool_fd, (uint64_t)page_to_pfn(m, first) << PAGE_SHIFT, writable);
+		return host_extent_map(run->addr, len, first->mapping->memfd, first->index << PAGE_SHIFT,
+		                       run->writable);
+	return host_extent_map(run->addr, len, m->pool_fd, (uint64_t)page_to_pfn(m, first) << PAGE_SHIFT,
+	                       run->writable);
 }
 
-/* Are entries [at, at + n) these pages, but read-only?  Then a change of protection is cheaper. */
-static bool only_protected(const struct window_chunk *c, unsigned at, unsigned n, uint32_t pfn, uint32_t step)
+static unsigned entry_at(unsigned long addr)
 {
-	for (unsigned i = 0; i < n; i++)
-		if ((c->e[at + i] & ~(c->read_only ? 1u : 0)) != MAPPED(pfn + i * step, 0))
-			return false;
-	return true;
+	return (unsigned)(addr % LEAF_SIZE >> PAGE_SHIFT);
 }
 
-int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable)
+/* The entry of the run's i-th page.  Direct records do not follow each other as their frames do: such a run has one. */
+static uint32_t run_entry(const struct pinfold *m, const struct extent_run *run, unsigned i)
+{
+	return MAPPED(page_to_pfn(m, run->first) + (run->first == m->zero ? 0 : i), run->writable);
+}
+
+/* Leaves out what is shown so already, from the wanted page outwards: to map it again would cost its users faults. */
+static void trim_run(const struct window_chunk *c, struct extent_run *run)
+{
+	const struct pinfold *m = c->mm->machine;
+	const uint32_t *e = &c->e[entry_at(run->addr)];
+	unsigned lo = run->at, hi = run->at + 1;
+
+	while (lo && e[lo - 1] != run_entry(m, run, lo - 1))
+		lo--;
+	while (hi < run->n && e[hi] != run_entry(m, run, hi))
+		hi++;
+	if (run->first != m->zero)
+		run->first += lo;
+	run->addr += lo * PAGE_SIZE;
+	run->n = hi - lo;
+	run->at -= lo;
+}
+
+/* Are these pages shown already, but read-only?  Then a change of protection is cheaper. */
+static bool only_protected(const struct window_chunk *c, const struct extent_run *run)
+{
+	for (unsigned i = 0; i < run->n; i++)
+		if ((c->e[entry_at(run->addr) + i] | 1) != run_entry(c->mm->machine, run, i))
+			return false;
+	return run->writable;
+}
+
+/* A chunk with room under the budget for one more piece, or NULL. */
+static struct window_chunk *chunk_with_room(struct mm_struct *mm, unsigned long addr)
 {
 	struct pinfold *m = mm->machine;
-	unsigned at = (unsigned)(addr % LEAF_SIZE >> PAGE_SHIFT);
-	uint32_t pfn = page_to_pfn(m, first);
-	/* Direct records do not follow each other as their frames do: such a run has one page. */
-	uint32_t step = first != m->zero;
 	struct window_chunk *c;
-	int r = -ENOMEM;
 
-	VM_BUG_ON(addr < mm->arena || addr + n * PAGE_SIZE > mm->arena_end || at + n > TABLE_SLOTS);
-	VM_BUG_ON(n > 1 && has_flag(first, PG_direct));
-	host_lock(&m->window_lock);
 	while (m->window_vmas + PIECES > m->window_budget && evict(m, chunk_of(mm, addr)))
 		;
 	c = chunk_make(mm, addr);
@@ -326,20 +351,35 @@ int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct 
 		clear(mm, c->base, c->base + LEAF_SIZE);
 		c = chunk_make(mm, addr);
 	}
+	if (c)
+		settle(c);
+	return c;
+}
+
+int extent_install(struct mm_struct *mm, struct extent_run *run)
+{
+	struct pinfold *m = mm->machine;
+	struct window_chunk *c;
+	int r = -ENOMEM;
+
+	VM_BUG_ON(run->addr < mm->arena || run->addr + run->n * PAGE_SIZE > mm->arena_end || run->at >= run->n);
+	VM_BUG_ON(entry_at(run->addr) + run->n > TABLE_SLOTS || (run->n > 1 && has_flag(run->first, PG_direct)));
+	host_lock(&m->window_lock);
+	c = chunk_with_room(mm, run->addr);
+	if (c)
+		trim_run(c, run);
 	while (c) {
-		if (writable && only_protected(c, at, n, pfn, step))
-			r = host_extent_protect(addr, n * PAGE_SIZE, true);
-		else
-			r = map_frames(mm, addr, n, first, writable);
+		r = only_protected(c, run) ? host_extent_protect(run->addr, run->n * PAGE_SIZE, true) :
+		                             map_frames(mm, run);
 		count_event(m, WINDOW_INSTALLS, 1);
 		/* The application's own mappings may be many: ours make room. */
 		if (r != -ENOMEM || !evict(m, c))
 			break;
-		c = chunk_of(mm, addr); /* evict() may have had to drop all of the mm's */
-		c = c ? c : chunk_make(mm, addr);
+		c = chunk_of(mm, run->addr); /* evict() may have had to drop all of the mm's */
+		c = c ? c : chunk_make(mm, run->addr);
 	}
 	if (c && !r)
-		set_entries(c, at, n, MAPPED(pfn, writable), 2 * step);
+		set_entries(c, entry_at(run->addr), run->n, run_entry(m, run, 0), run->first == m->zero ? 0 : 2);
 	else if (c && !c->mapped)
 		chunk_free(c);
 	host_unlock(&m->window_lock);

@@ -23,12 +23,17 @@ void extent_exit(struct mm_struct *mm);
 /* In a forked child: the stretch goes. */
 void extent_child(struct mm_struct *mm);
 
-/*
- * Shows n pages, whose frames follow each other, from addr on; the range lies in one 2 MiB stretch.  What is shown
- * already, with this right or more, at the ends of the range is left alone, but page `at` is mapped anew if nothing else
- * was to do: the fault came although it was.  0, -ENOMEM.  The table is locked.  [sig]
- */
-int extent_install(struct mm_struct *mm, unsigned long addr, unsigned n, struct page *first, bool writable);
+/* Pages to show: n from addr on, whose frames follow each other, in one 2 MiB stretch. */
+struct extent_run {
+	unsigned long addr;
+	unsigned n;
+	unsigned at; /* the one that is wanted */
+	struct page *first;
+	bool writable;
+};
+
+/* Shows what is wanted, and around it what is not shown like that already.  0, -ENOMEM.  The table is locked.  [sig] */
+int extent_install(struct mm_struct *mm, struct extent_run *run);
 /* Forgets the translations of a range; no such left on return.  [sig] */
 void extent_drop(struct mm_struct *mm, unsigned long addr, size_t len);
 /* Takes the right to store off what is shown of a range; may forget it instead.  [sig] */

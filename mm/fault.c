@@ -67,7 +67,8 @@ static enum fault_fact install(struct vm_fault *vmf, uint64_t slot)
 	if (vmf->mapped && !async)
 		r = tlb_unprotect(vmf->vma, vmf->addr, page);
 	else
-		r = tlb_install(vmf->vma, vmf->addr, 1, page, (slot & SLOT_WRITE) && !async);
+		r = tlb_install(vmf->vma, &(struct extent_run){ .addr = vmf->addr, .n = 1, .first = page,
+		                .writable = (slot & SLOT_WRITE) && !async });
 	if (!r)
 		set_flag(page, PG_window);
 	vmf->error = r;
@@ -303,12 +304,17 @@ static int install_run(struct vm_area_struct *vma, unsigned long addr, unsigned 
 	n = pos.shared || pos.huge ? 0 : run_length(vma, pos.slot, n);
 	if (n) {
 		uint64_t s = atomic_load(pos.slot);
-		struct page *first = pfn_to_page(vma->mm->machine, s >> PAGE_SHIFT);
+		struct extent_run run = {
+			.addr = addr, .n = n, .first = pfn_to_page(vma->mm->machine, s >> PAGE_SHIFT),
+			.writable = extent && (s & SLOT_WRITE),
+		};
 
-		r = tlb_install(vma, addr, n, first, extent && (s & SLOT_WRITE));
+		r = tlb_install(vma, &run);
 		/* Reclaim holds stores off a part of the run: for the host it is two mappings at the moment. */
-		if (r == -ENOENT && n > 1)
-			r = tlb_install(vma, addr, 1, first, false);
+		if (r == -ENOENT && n > 1) {
+			run.n = 1;
+			r = tlb_install(vma, &run);
+		}
 	}
 	pt_unlock(&pos);
 	return r;

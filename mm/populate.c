@@ -51,16 +51,22 @@ static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long
 static int populate(struct mm_struct *mm, unsigned long start, unsigned long end, unsigned flags)
 {
 	struct faultin fi = { .mm = mm, .flags = FAULT_ALLOW_DROP | flags };
+	unsigned long a = start;
 	int r = 0;
 
-	if (mm->window != PINFOLD_WINDOW_NONE)
+	if (mm->window == PINFOLD_WINDOW_DIRECT || (flags & FAULT_WINDOW))
 		fi.flags |= FAULT_WINDOW;
-	for (unsigned long a = start; a < end && !r; a = fi.covered > a ? fi.covered : a + PAGE_SIZE) {
+	while (a < end && !r) {
 		fi.want = (end - a) >> PAGE_SHIFT;
 		r = faultin_page(&fi, a);
+		if (!r)
+			a = fi.covered > a ? fi.covered : a + PAGE_SIZE;
 	}
 	if (fi.held)
 		faultin_unlock(&fi);
+	/* An extent window shows what lies together as one piece: when all of it is there. */
+	if (a > start && mm->window == PINFOLD_WINDOW_EXTENT && !(flags & FAULT_WINDOW))
+		populate(mm, start, a, flags | FAULT_WINDOW);
 	return r;
 }
 

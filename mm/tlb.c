@@ -101,19 +101,20 @@ void tlb_flush_extents(struct tlb_batch *tlb)
 	tlb->nr = 0;
 }
 
-int tlb_install(const struct vm_area_struct *vma, unsigned long addr, unsigned n, struct page *first,
-                bool writable)
+int tlb_install(const struct vm_area_struct *vma, struct extent_run *run)
 {
 	if (vma->mm->window == PINFOLD_WINDOW_EXTENT)
-		return extent_install(vma->mm, addr, n, first, writable);
+		return extent_install(vma->mm, run);
 	count_event(vma->mm->machine, WINDOW_INSTALLS, 1);
-	return host_window_install(vma_uffd(vma), addr, n * PAGE_SIZE, writable);
+	return host_window_install(vma_uffd(vma), run->addr, run->n * PAGE_SIZE, run->writable);
 }
 
 int tlb_unprotect(const struct vm_area_struct *vma, unsigned long addr, struct page *page)
 {
+	struct extent_run run = { .addr = addr, .n = 1, .first = page, .writable = true };
+
 	if (vma->mm->window == PINFOLD_WINDOW_EXTENT)
-		return extent_install(vma->mm, addr, 1, page, true);
+		return extent_install(vma->mm, &run);
 	count_event(vma->mm->machine, WINDOW_INSTALLS, 1);
 	return host_window_protect(vma_uffd(vma), addr, PAGE_SIZE, false);
 }

@@ -50,10 +50,9 @@ int vma_uffd(const struct vm_area_struct *vma);
 /* Is it a VMA whose stores the host tells only when it is asked?  (PINFOLD_FILE_ASYNC_WP) */
 bool vma_async(const struct vm_area_struct *vma);
 
-/* install: the table's lock is held and the slot read.  n pages from `first`: in a direct window the file's, in an extent
- * window frames that follow each other (direct ones: one).  0 or -errno.  [sig] */
-int tlb_install(const struct vm_area_struct *vma, unsigned long addr, unsigned n, struct page *first,
-                bool writable);
+/* install: the table's lock is held and the slot read.  In a direct window the run's pages are the file's, whatever their
+ * frames.  The run may be shortened.  0 or -errno.  [sig] */
+int tlb_install(const struct vm_area_struct *vma, struct extent_run *run);
 
 /* Lets stores through to a page; its translation may be there, for reading, or not.  Likewise.  [sig] */
 int tlb_unprotect(const struct vm_area_struct *vma, unsigned long addr, struct page *page);
