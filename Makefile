@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # make demo         installs what is missing, builds, and shows what pinfold does on a real file
-# make check        every test, in four builds; under 15 minutes on two cores
+# make check        every test, in four builds, and poor; under 15 minutes on two cores
 # make check-quick  the unit and API tests in the debug build; seconds
+# make check-poor   every test in the debug build, as nobody, without io_uring and userfaultfd; a minute
 # make bench        measures, and writes bench/README.md; with other ARGS it only prints
 # make install      PREFIX=/usr/local DESTDIR=
 # make check-fresh  demo and check in a minimal Debian of its own (root)
@@ -26,6 +27,10 @@ check-quick:
 	@scripts/install-deps check
 	@scripts/check --quick $(ARGS)
 
+check-poor:
+	@scripts/install-deps check
+	@scripts/check poor $(ARGS)
+
 bench:
 	@scripts/install-deps bench
 	@scripts/build release product $$(ls bench/*.c >/dev/null 2>&1 && echo benchmarks)
@@ -43,4 +48,4 @@ check-fresh:
 clean:
 	rm -rf build
 
-.PHONY: all demo check check-quick bench install check-fresh clean
+.PHONY: all demo check check-quick check-poor bench install check-fresh clean

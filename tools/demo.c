@@ -6,6 +6,8 @@
 
 #include "tools.h"
 
+#include <pinfold/pinfold.h>
+
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -127,6 +129,7 @@ static bool look_at_place(const struct demo_options *o)
 
 static void introduce(const struct demo_options *o)
 {
+	struct pinfold_probe p = { .size = sizeof(p) };
 	char size[32];
 	struct utsname u;
 
@@ -136,6 +139,8 @@ static void introduce(const struct demo_options *o)
 	       "Seed %" PRIu64 ", %ld CPUs, Linux %s\n",
 	       text_bytes(size, sizeof(size), (double)o->size), sizeof(struct record), o->seed,
 	       sysconf(_SC_NPROCESSORS_ONLN), u.release);
+	if (pinfold_get_probe(&p) == 0 && !p.uffd_how)
+		printf("Window: an extent window; direct ones are refused (pinfold doctor, below)\n");
 }
 
 struct findings {

@@ -16,6 +16,12 @@ struct demo_options {
 	uint64_t seed;
 };
 
+struct pinfold;
+struct mm_struct;
+
+/* A direct window; where userfaultfd is refused an extent window, which needs nothing.  0 or -errno. */
+int demo_window(struct pinfold *machine, struct mm_struct **mm);
+
 /* ---- speed ---- */
 
 #define COLUMNS 4
@@ -60,6 +66,7 @@ void demo_crash_print(const char *what, const struct crash_count counts[CRASH_EN
 /* ---- pins ---- */
 
 struct pins_result {
+	const char *missing; /* not NULL: why there is nothing else */
 	char failed[200]; /* not empty: what went wrong */
 	bool direct;      /* the device's file was read past the page cache */
 	double seconds;

@@ -122,7 +122,7 @@ static int open_all(struct pins *p)
 	if (rc == 0)
 		rc = vfs_truncate(p->file, FILE_PAGES * PAGE);
 	if (rc == 0)
-		rc = pinfold_mm_create(p->machine, PINFOLD_WINDOW_DIRECT, &p->mm);
+		rc = demo_window(p->machine, &p->mm);
 	if (rc < 0)
 		return rc;
 	addr = vm_mmap(p->mm, 0, FILE_PAGES * PAGE, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,
@@ -355,9 +355,16 @@ static int pins_child(void *arg)
 
 void demo_pins(const struct demo_options *o, struct pins_result *r)
 {
-	struct pins *p = calloc(1, sizeof(*p));
+	struct pinfold_probe probe = { .size = sizeof(probe) };
+	struct pins *p;
 	int status;
 
+	/* pinfold does without; this application of it does not */
+	if (pinfold_get_probe(&probe) == 0 && probe.uring) {
+		r->missing = "io_uring is refused";
+		return;
+	}
+	p = calloc(1, sizeof(*p));
 	if (!p) {
 		snprintf(r->failed, sizeof(r->failed), "no memory");
 		return;
@@ -380,6 +387,12 @@ void demo_pins(const struct demo_options *o, struct pins_result *r)
 
 void demo_pins_print(const struct pins_result *r)
 {
+	if (r->missing) {
+		printf("Pins: io_uring reads into pages pinned with FOLL_WRITE\n\n"
+		       "  skipped: pins: %s\n",
+		       r->missing);
+		return;
+	}
 	printf("Pins: io_uring reads %s into pages pinned with FOLL_WRITE, while commits and "
 	       "eviction run; %.1f s\n\n",
 	       r->direct ? "past the page cache (O_DIRECT)" : "through the page cache", r->seconds);

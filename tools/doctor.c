@@ -39,11 +39,11 @@ static void print_uffd(const struct pinfold_probe *p)
 		line("userfaultfd", "ok", "%s", how[p->uffd_how]);
 	else
 		line("userfaultfd", "missing",
-		     "(%s) no direct windows; fix: setfacl -m u:$USER:rw /dev/userfaultfd, or "
-		     "sysctl "
+		     "(%s) no direct windows, extent windows do without; fix: "
+		     "setfacl -m u:$USER:rw /dev/userfaultfd, or sysctl "
 		     "vm.unprivileged_userfaultfd=1, or seccomp (Docker: --security-opt "
 		     "seccomp=unconfined)",
-		     strerror(-p->userfaultfd));
+		     p->userfaultfd ? strerror(-p->userfaultfd) : "not all events: before Linux 5.19");
 }
 
 static void print_optional(const struct pinfold_probe *p)
@@ -53,8 +53,8 @@ static void print_optional(const struct pinfold_probe *p)
 	else
 		line("io_uring", "missing",
 		     "(%s) the calling thread does its I/O; fix: sysctl "
-		     "kernel.io_uring_disabled=0, or "
-		     "seccomp",
+		     "kernel.io_uring_disabled=0, or seccomp (Docker: --security-opt "
+		     "seccomp=unconfined)",
 		     strerror(-p->uring));
 	if (p->pagemap_scan == 0)
 		line("PAGEMAP_SCAN", "ok", "for PINFOLD_FILE_ASYNC_WP");
@@ -79,7 +79,8 @@ static void print_limits(const struct pinfold_probe *p)
 		     "ulimit -l %u, systemd LimitMEMLOCK=",
 		     text_bytes(a, sizeof(a), (double)p->memlock), b, POOL_DEFAULT / 1024);
 	if (p->max_map_count >= 65530)
-		line("max_map_count", "ok", "%" PRIu64 "; a direct mapping of any size takes a few",
+		line("max_map_count", "ok", "%" PRIu64 "; a direct mapping of any size takes a few, extent "
+		     "windows up to a quarter",
 		     p->max_map_count);
 	else
 		line("max_map_count", "small", "%" PRIu64 "; fix: sysctl vm.max_map_count=65530",
@@ -121,6 +122,9 @@ int doctor_print(void)
 		       p.memfd ? "nor anything else" : "pins and page_address() work");
 	else
 		printf("direct windows (plain pointers): yes\n");
+	if (!p.memfd)
+		printf("extent windows (plain pointers): yes; they need nothing of the above but "
+		       "memfd and mappings\n");
 	return p.memfd || !p.uffd_how;
 }
 

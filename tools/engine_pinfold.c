@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_pinfold.c - the store in a direct window: plain pointers, one write section for a
+ * engine_pinfold.c - the store in a window: plain pointers, one write section for a
  * transfer, freeze when the threads have met, commit_wait while they go on.
  */
-#include "store.h"
+#include "demo.h"
 
 #include <pinfold/pinfold.h>
 
@@ -48,6 +48,15 @@ static int pinfold_store_close(struct store *s)
 	return rc;
 }
 
+int demo_window(struct pinfold *machine, struct mm_struct **mm)
+{
+	int rc = pinfold_mm_create(machine, PINFOLD_WINDOW_DIRECT, mm);
+
+	if (rc == -EPERM || rc == -ENOSYS)
+		rc = pinfold_mm_create(machine, PINFOLD_WINDOW_EXTENT, mm);
+	return rc;
+}
+
 static int own_open(struct store *s, struct own *o)
 {
 	/*
@@ -71,7 +80,7 @@ static int own_open(struct store *s, struct own *o)
 	rc = pinfold_open(o->machine, s->path, &fopts, &o->file);
 	if (rc < 0)
 		return store_fail(s, rc, "pinfold_open");
-	rc = pinfold_mm_create(o->machine, PINFOLD_WINDOW_DIRECT, &o->mm);
+	rc = demo_window(o->machine, &o->mm);
 	if (rc < 0)
 		return store_fail(s, rc, "pinfold_mm_create");
 	addr = vm_mmap(o->mm, 0, s->size, PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,
