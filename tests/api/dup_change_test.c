@@ -168,6 +168,38 @@ static void whole_tables_go_from_one_side_only(void **state)
 	end_machine(m);
 }
 
+/* Clauses M3, K2: a page that was moved under a pin, by its table or slot by slot, is still known as pinned. */
+static void a_pinned_page_that_was_moved_is_copied_at_once(void **state)
+{
+	const struct pair *k = *state;
+	const unsigned to[] = { 4 * 512, 4 * 512 + 9 };
+	struct pinfold *m = MACHINE();
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct space p = new_space(m, k->parent), c;
+		uint64_t before = stats_of(m).fork_copied;
+		struct page *page;
+
+		map_anon(&p, 0, 512, RW, PRIVATE);
+		put_pages(&p, 1, 0, 16);
+		page = pin_at(&p, 5, FOLL_WRITE);
+		assert_int_equal(vm_mremap(p.mm, p.at, LEAF, LEAF, PINFOLD_MREMAP_MAYMOVE | PINFOLD_MREMAP_FIXED,
+		                           p.at + to[i] * PG), p.at + to[i] * PG);
+		p.at += to[i] * PG;
+		c = snapshot(m, &p, k->child);
+		assert_int_equal(stats_of(m).fork_copied, before + 1);
+		*device_word(page) = 4;
+		assert_int_equal(peek(&p, 5 * PG), 4);
+		poke(&p, 5 * PG, 5);
+		assert_int_equal(*device_word(page), 5);
+		assert_true(pages_are(&c, 1, 0, 16));
+		assert_ok(put_user_page(page));
+		end_space(&c);
+		end_space(&p);
+	}
+	end_machine(m);
+}
+
 /* ---- files -------------------------------------------------------------------------------------- */
 
 /*
@@ -364,6 +396,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PAIRS(a_change_of_one_side_is_not_seen_by_the_other),
 		PAIRS(whole_tables_go_from_one_side_only),
+		PAIRS(a_pinned_page_that_was_moved_is_copied_at_once),
 		FILES(files_and_memory_in_one_table),
 		ON(window, a_direct_window_takes_and_gives_what_it_can_show),
 		PAIRS(wrong_snapshots_are_refused),

@@ -145,35 +145,40 @@ static void pinned_pages_stay_with_the_parent_and_are_copied_at_once(void **stat
 	const unsigned flags[] = { 0, FOLL_WRITE, FOLL_LONGTERM, FOLL_WRITE | FOLL_LONGTERM };
 	const struct pair *k = *state;
 	struct pinfold *m = MACHINE();
-	struct space p = new_space(m, k->parent), c;
-	struct page *page[4];
-	struct pinfold_stats before, after;
 
-	map_anon(&p, 0, 16, RW, PRIVATE);
-	put_pages(&p, 1, 0, 16);
-	for (unsigned i = 0; i < 4; i++)
-		page[i] = pin_at(&p, i * 3, flags[i]);
-	before = stats_of(m);
-	c = snapshot(m, &p, k->child);
-	after = stats_of(m);
-	assert_int_equal(after.fork_copied, 4);
-	assert_int_equal(before.frames_free - after.frames_free, 4);
-	assert_true(pages_are(&c, 1, 0, 16));
-	for (unsigned i = 0; i < 4; i++) {
-		device_word(page[i])[1] = 50 + i;                  /* the device */
-		assert_int_equal(peek(&p, i * 3 * PG + 8), 50 + i);
-		poke(&p, i * 3 * PG + 16, 60 + i);                 /* the process */
-		assert_int_equal(device_word(page[i])[2], 60 + i);
-		assert_ptr_equal(page_at(&p, i * 3, FOLL_WRITE), page[i]);
-		assert_true(pages_are(&c, 1, i * 3, 1));
-		put_pages(&c, 2, i * 3, 1);
-		assert_int_equal(device_word(page[i])[3], word_of(1, i * 3, 3));
+	for (int which = 0; which < NR_CALLS; which++) {
+		struct space p = new_space(m, k->parent), c;
+		struct pinfold_stats before, after;
+		struct page *page[4];
+
+		map_anon(&p, 0, 16, RW, PRIVATE);
+		put_pages(&p, 1, 0, 16);
+		assert_ok(pinfold_use_mm(p.mm));
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(call(which, p.mm, p.at + i * 3 * PG, 1, flags[i], &page[i]), 1);
+		before = stats_of(m);
+		c = snapshot(m, &p, k->child);
+		after = stats_of(m);
+		assert_int_equal(after.fork_copied - before.fork_copied, 4);
+		assert_int_equal(before.frames_free - after.frames_free, 4);
+		assert_true(pages_are(&c, 1, 0, 16));
+		for (unsigned i = 0; i < 4; i++) {
+			device_word(page[i])[1] = 50 + i;                  /* the device */
+			assert_int_equal(peek(&p, i * 3 * PG + 8), 50 + i);
+			poke(&p, i * 3 * PG + 16, 60 + i);                 /* the process */
+			assert_int_equal(device_word(page[i])[2], 60 + i);
+			assert_ptr_equal(page_at(&p, i * 3, FOLL_WRITE), page[i]);
+			assert_true(pages_are(&c, 1, i * 3, 1));
+			put_pages(&c, 2, i * 3, 1);
+			assert_int_equal(device_word(page[i])[3], word_of(1, i * 3, 3));
+		}
+		assert_int_equal(stats_of(m).cow_copied, before.cow_copied); /* K3: the child's copy is its own */
+		for (unsigned i = 0; i < 4; i++)
+			assert_ok(put_user_page(page[i]));
+		end_space(&c);
+		end_space(&p);
 	}
-	assert_int_equal(stats_of(m).cow_copied, before.cow_copied); /* K3: the child's copy is its own */
-	for (unsigned i = 0; i < 4; i++)
-		assert_ok(put_user_page(page[i]));
-	end_space(&c);
-	end_both(m, &p);
+	end_machine(m);
 }
 
 /* Clauses K15, K16, R3 as replaced: what was pinned once is not; the child has no pins. */

@@ -329,8 +329,9 @@ static void a_snapshot_copies_only_the_pinned_pages_of_a_folio(void **state)
 
 	assert_ok(vm_madvise(p.mm, p.at, 2 * LEAF, PINFOLD_MADV_POPULATE_WRITE));
 	assert_int_equal(stats_of(m).folios_mapped, 2);
-	for (unsigned i = 0; i < 4; i++) {
-		page[i] = pin_at(&p, pinned[i], i & 1 ? FOLL_WRITE : 0);
+	assert_ok(pinfold_use_mm(p.mm));
+	for (unsigned i = 0; i < 4; i++) { /* by the fast call and by slow ones */
+		assert_int_equal(call((int)i, p.mm, p.at + pinned[i] * PG, 1, i & 1 ? FOLL_WRITE : 0, &page[i]), 1);
 		fill(page_address(page[i]), 1, pinned[i]);
 	}
 	free = frames_free(m);
@@ -351,6 +352,40 @@ static void a_snapshot_copies_only_the_pinned_pages_of_a_folio(void **state)
 		assert_ok(put_user_page(page[i]));
 	end_space(&c);
 	end_both(m, &p);
+}
+
+/* The same when the folio's mapping has been split since, by a change of a part, and by a move of all. */
+static void a_pinned_page_is_copied_though_its_mapping_was_split(void **state)
+{
+	const struct pair *k = *state;
+	struct pinfold *m = MACHINE();
+
+	for (unsigned moved = 0; moved < 2; moved++) {
+		struct space p = huge_space(m, k->parent, 1), c;
+		uint64_t before = stats_of(m).fork_copied;
+		struct page *page;
+
+		assert_ok(vm_madvise(p.mm, p.at, LEAF, PINFOLD_MADV_POPULATE_WRITE));
+		page = pin_at(&p, 30, 0);
+		if (!moved) {
+			assert_ok(vm_mprotect(p.mm, p.at + 100 * PG, PG, RO));
+		} else {
+			assert_int_equal(vm_mremap(p.mm, p.at, LEAF, LEAF, PINFOLD_MREMAP_MAYMOVE | PINFOLD_MREMAP_FIXED,
+			                           p.at + 2 * LEAF + 7 * PG), p.at + 2 * LEAF + 7 * PG);
+			p.at += 2 * LEAF + 7 * PG;
+		}
+		c = snapshot(m, &p, k->child);
+		assert_int_equal(stats_of(m).fork_copied, before + 1);
+		*device_word(page) = 4;
+		assert_int_equal(peek(&p, 30 * PG), 4);
+		poke(&p, 30 * PG, 5);
+		assert_int_equal(*device_word(page), 5);
+		assert_true(pages_are_zero(&c, 29, 3));
+		assert_ok(put_user_page(page));
+		end_space(&c);
+		end_space(&p);
+	}
+	end_machine(m);
 }
 
 /* A folio that two sides share: a store copies a page of 4 KiB; who is left has it whole, and writes in place. */
@@ -420,6 +455,7 @@ int main(void)
 		BOTH(dontneed_of_a_folio_and_of_a_part),
 		BOTH(a_folio_moves_whole),
 		PAIRS(a_snapshot_copies_only_the_pinned_pages_of_a_folio),
+		PAIRS(a_pinned_page_is_copied_though_its_mapping_was_split),
 		PAIRS(a_store_to_a_shared_folio_copies_one_page),
 		PAIRS(the_last_owner_keeps_the_folio),
 	};
