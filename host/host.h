@@ -244,6 +244,8 @@ int host_extent_map(unsigned long addr, size_t len, int fd, uint64_t off, bool w
 int host_extent_zeroes(unsigned long addr, size_t len); /* readable, nothing behind it */
 int host_extent_protect(unsigned long addr, size_t len, bool writable); /* of what is mapped */
 int host_extent_clear(unsigned long addr, size_t len);
+/* No right to what is mapped: works also where nothing can be mapped any more. */
+int host_extent_forbid(unsigned long addr, size_t len);
 
 enum host_fault {
 	HOST_FAULT_OTHER,  /* not ours: the signal goes where it went before */

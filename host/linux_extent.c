@@ -73,3 +73,8 @@ int host_extent_clear(unsigned long addr, size_t len)
 {
 	return map_at(addr, len, PROT_NONE, RESERVED, -1, 0);
 }
+
+int host_extent_forbid(unsigned long addr, size_t len)
+{
+	return host_window_mprotect(addr, len, PROT_NONE);
+}

@@ -124,7 +124,7 @@ static enum fault_fact replace(struct vm_fault *vmf, struct pt_pos *pos, uint64_
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct pinfold *m = vma->mm->machine;
-	struct page *old = pfn_to_page(m, s >> PAGE_SHIFT), *new;
+	struct page *new;
 	enum fault_fact fact;
 	uint64_t v;
 
@@ -136,8 +136,6 @@ static enum fault_fact replace(struct vm_fault *vmf, struct pt_pos *pos, uint64_
 	atomic_store_explicit(&new->mapcount, 1, memory_order_relaxed);
 	count_event(m, vmf->flags & FAULT_WRITE ? COW_COPIED : UNSHARED, 1);
 	slot_set(pos->table, pos->slot, 0);
-	if (!(s & SLOT_ZERO))
-		atomic_fetch_sub_explicit(&old->mapcount, 1, memory_order_relaxed);
 	v = anon_slot(vma, new);
 	fact = install(vmf, pos, v);
 	if (vma->mm->window == PINFOLD_WINDOW_EXTENT && (fact != FAULT_DONE || !(vmf->flags & FAULT_WINDOW)))
@@ -225,8 +223,10 @@ static bool sole_owner(struct page *page)
 {
 	struct page *head = page_head(page);
 
-	return atomic_load(&page->mapcount) == 1 && !pc_refs(page_count(head)) &&
-	       (!head->order || !atomic_load(&head->hugemaps));
+	/* In this order: a 2 MiB slot that becomes 512 counts in mapcount before it ceases to in hugemaps. */
+	if (head->order && atomic_load(&head->hugemaps))
+		return false;
+	return atomic_load(&page->mapcount) == 1 && !pc_refs(page_count(head));
 }
 
 /* A 4 KiB slot of a leaf that is the mm's own.  Locked. */

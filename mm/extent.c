@@ -140,20 +140,25 @@ static void set_entries(struct window_chunk *c, unsigned at, unsigned n, uint32_
 
 /* ---- dropping --------------------------------------------------------------------------------- */
 
-/* Everything of an mm: one call, which never needs one mapping more. */
+/*
+ * Everything of an mm: one call, which needs no mapping more.  A process that has all the mappings it may have, by its own
+ * doing, gets none of them replaced either; then the rights go, of whole mappings.  A translation that cannot be taken
+ * away would show frames that are somebody else's by then.
+ */
 static void drop_all(struct mm_struct *mm)
 {
 	uint64_t i = 0;
 	struct window_chunk *c;
-	int r = host_extent_clear(mm->arena, mm->arena_end - mm->arena);
 
-	VM_WARN_ON(r);
+	if (host_extent_clear(mm->arena, mm->arena_end - mm->arena) &&
+	    host_extent_forbid(mm->arena, mm->arena_end - mm->arena))
+		host_panic("a window's translations cannot be taken away");
 	while ((c = sparse_next(&mm->chunks, &i, UINT64_MAX, -1)))
 		chunk_free(c);
 }
 
-/* window_lock held.  start and end: what is mapped of the range. */
-static void clear(struct mm_struct *mm, unsigned long start, unsigned long end)
+/* window_lock held.  start and end: what is mapped of the range.  False: all of the mm's translations went. */
+static bool clear(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
 	struct window_chunk *c;
 	uint64_t i = start / LEAF_SIZE;
@@ -162,7 +167,7 @@ static void clear(struct mm_struct *mm, unsigned long start, unsigned long end)
 	/* To cut a mapping in two may be one too many for the process. */
 	if (host_extent_clear(start, end - start)) {
 		drop_all(mm);
-		return;
+		return false;
 	}
 	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
 		unsigned long a = c->base > start ? c->base : start;
@@ -173,6 +178,7 @@ static void clear(struct mm_struct *mm, unsigned long start, unsigned long end)
 		if (e - a == LEAF_SIZE || !c->mapped)
 			chunk_free(c);
 	}
+	return true;
 }
 
 /* Is something of [start, end) shown? */
@@ -202,19 +208,29 @@ void extent_drop(struct mm_struct *mm, unsigned long addr, size_t len)
 	host_unlock(&m->window_lock);
 }
 
-/* Takes the right to store off [start, end), all of which is shown. */
-static void protect_run(struct mm_struct *mm, unsigned long start, unsigned long end)
+/* What the kernel has for a chunk, anew. */
+static void recount(struct window_chunk *c)
+{
+	unsigned n = 1;
+
+	for (unsigned i = 1; i < TABLE_SLOTS; i++)
+		n += !joined(c, i);
+	c->mm->machine->window_vmas += n;
+	c->mm->machine->window_vmas -= c->pieces;
+	c->pieces = n;
+}
+
+/* Takes the right to store off [start, end), all of which is shown.  False: all of the mm's translations went. */
+static bool protect_run(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
 	struct window_chunk *c;
 	uint64_t i = start / LEAF_SIZE;
 
 	if (start >= end)
-		return;
+		return true;
 	count_event(mm->machine, WINDOW_DROPS, 1);
-	if (host_extent_protect(start, end - start, false)) {
-		clear(mm, start, end);
-		return;
-	}
+	if (host_extent_protect(start, end - start, false))
+		return clear(mm, start, end);
 	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
 		unsigned long a = c->base > start ? c->base : start;
 		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
@@ -223,12 +239,12 @@ static void protect_run(struct mm_struct *mm, unsigned long start, unsigned long
 			c->read_only = true;
 			continue;
 		}
-		/* A piece cut in two: counted as if it was one page among others. */
-		c->pieces += 2;
-		mm->machine->window_vmas += 2;
+		settle(c);
 		for (; a < e; a += PAGE_SIZE)
 			c->e[(a - c->base) >> PAGE_SHIFT] &= ~1u;
+		recount(c);
 	}
+	return true;
 }
 
 /* Is every page of [a, e), in one chunk, shown? */
@@ -256,15 +272,16 @@ void extent_protect(struct mm_struct *mm, unsigned long addr, size_t len)
 		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
 		bool whole = all_shown(c, a, e);
 
-		if (!whole && any_shown(mm, a, e))
-			clear(mm, a, e);
-		if (!whole || a != to) {
-			protect_run(mm, from, to);
+		if ((!whole || a != to) && !protect_run(mm, from, to))
+			goto gone;
+		if (!whole && any_shown(mm, a, e) && !clear(mm, a, e))
+			goto gone;
+		if (!whole || a != to)
 			from = whole ? a : e;
-		}
 		to = e;
 	}
 	protect_run(mm, from, to);
+gone:
 	host_unlock(&m->window_lock);
 }
 

@@ -87,7 +87,8 @@ static enum fault_fact get_page_for(struct vm_fault *vmf, struct page_request *r
 	if (rq->page)
 		return FAULT_DONE;
 	rq->block = !(vmf->flags & FAULT_NOWAIT);
-	if (drop && rq->block) {
+	/* Memory is there at once; and shared memory that was unmapped meanwhile would get a page that nobody takes out. */
+	if (drop && rq->block && mapping->ops->readv) {
 		/* Without the lock the VMA may go; the count keeps its file open. */
 		atomic_fetch_add(&mapping->users, 1);
 		host_read_unlock(&mm->mmap_lock);

@@ -45,11 +45,12 @@ static int note_leaf(struct split *s, struct table *leaf)
 	return 0;
 }
 
-/* The leaf behind addr, split out of a 2 MiB slot if it must be.  The VMA is on the list, so its tables stay. */
+/* The leaf that shows a page of the folio at addr, split out of a 2 MiB slot if it must be.  The VMA is on the list, so its
+ * tables stay; a slot that comes or goes meanwhile makes the count wrong, and the split is off. */
 static int note_address(struct split *s, struct mm_struct *mm, unsigned long addr)
 {
 	struct table *dir = pt_dir(mm, addr);
-	uint64_t e = dir ? atomic_load(pt_entry(dir, addr)) : 0;
+	uint64_t e = dir ? atomic_load(pt_entry(dir, addr)) : 0, v;
 
 	if ((e & SLOT_PRESENT) && pfn_to_page(s->m, e >> PAGE_SHIFT) == s->head) {
 		if (s->locked)
@@ -58,7 +59,11 @@ static int note_address(struct split *s, struct mm_struct *mm, unsigned long add
 			return -ENOMEM;
 		e = atomic_load(pt_entry(dir, addr));
 	}
-	return entry_leaf(e) ? note_leaf(s, entry_leaf(e)) : 0;
+	if (!entry_leaf(e))
+		return 0;
+	v = atomic_load(pt_slot(entry_leaf(e), addr));
+	return (v & SLOT_FOLIO) && (v >> PAGE_SHIFT) - page_to_pfn(s->m, s->head) < s->pages ?
+	       note_leaf(s, entry_leaf(e)) : 0;
 }
 
 /* All leaves that may show the folio. */
@@ -72,12 +77,9 @@ static int find_leaves(struct split *s)
 		uint64_t vma_end = v->pgoff + ((v->end - v->start) >> PAGE_SHIFT);
 		uint64_t a = first > v->pgoff ? first : v->pgoff, b = end < vma_end ? end : vma_end;
 
-		if (a >= b)
-			continue;
-		/* After an mremap() it may lie across two. */
-		r = note_address(s, v->mm, vma_addr(v, a));
-		if (!r)
-			r = note_address(s, v->mm, vma_addr(v, b - 1));
+		/* After an mremap() it may lie across two, and a part of it elsewhere. */
+		for (; a < b && !r; a++)
+			r = note_address(s, v->mm, vma_addr(v, a));
 	}
 	return r;
 }

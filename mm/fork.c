@@ -153,16 +153,16 @@ static int each_stretch(struct dup *d, int (*fn)(struct dup *d, unsigned long ad
 
 static int stop(struct dup *d, unsigned long addr, struct table *dir, slot_t *entry)
 {
-	uint64_t e = atomic_load_explicit(entry, memory_order_relaxed);
+	uint64_t e;
 
 	(void)d;
 	(void)addr;
-	if (!(e & SLOT_PRESENT)) {
-		pt_stop(entry);
-		return 0;
-	}
 	host_lock(&dir->lock);
-	slot_set(dir, entry, e & ~SLOT_RIGHTS);
+	e = atomic_load_explicit(entry, memory_order_relaxed);
+	if (e & SLOT_PRESENT)
+		slot_set(dir, entry, e & ~SLOT_RIGHTS);
+	else
+		pt_stop(entry);
 	host_unlock(&dir->lock);
 	return 0;
 }
@@ -309,10 +309,15 @@ static int share(struct dup *d, unsigned long addr, struct table *dir, slot_t *e
 {
 	uint64_t e = atomic_load_explicit(entry, memory_order_relaxed);
 	struct table *leaf = entry_leaf(e), *to;
+	bool anon;
 
 	if (!leaf)
 		return share_huge(d, addr, dir, entry);
-	if (leaf->anon != leaf->used || partly_inherited(d, addr) || any_pinned(d->old->machine, leaf))
+	/* Reclaim may be taking pages of files out: what is pure stays so. */
+	host_lock(&leaf->lock);
+	anon = leaf->anon == leaf->used;
+	host_unlock(&leaf->lock);
+	if (!anon || partly_inherited(d, addr) || any_pinned(d->old->machine, leaf))
 		return share_slots(d, addr, entry);
 	to = pt_dir_alloc(d->mm, addr + (unsigned long)d->shift);
 	if (!to)
@@ -399,9 +404,9 @@ static int dup_locked(struct dup *d)
 	if (r)
 		return r;
 	d->mm->shift = d->shift;
+	host_lock(anon); /* folio_split() changes all mms' tables */
 	each_stretch(d, stop);
 	pt_bump(d->old);
-	host_lock(anon); /* folio_split() looks at all mms' tables */
 	r = each_stretch(d, share);
 	host_unlock(anon);
 	protect_translations(d);
@@ -431,7 +436,7 @@ int do_dup_mmap(struct mm_struct *mm, struct mm_struct *old)
 		if (old->nr_vmas)
 			notify_end(old, d.low, d.high, MMU_NOTIFY_PROTECTION_PAGE);
 		if (r)
-			unmap_range(mm, 0, VMA_HIGHEST);
+			VM_WARN_ON(unmap_checked(mm, 0, VMA_HIGHEST));
 		else
 			count_event(old->machine, FORKS, 1);
 	}

@@ -71,8 +71,11 @@ static __attribute__((noinline)) unsigned gup_fast_folio(struct pinfold *m, cons
 		return 0;
 	}
 	page_mark_pin(head, sticky);
-	/* A slot of a page is cleared before its frame is freed or its folio split.  Marks: page.h. */
-	if (unlikely(!gup_fast_same(slot, s, n) || (!folio_marks(head, tail, n, false) &&
+	/*
+	 * A slot of a page is cleared before its frame is freed or its folio split.  But the same frames may have come back
+	 * to the same slots as other folios: were these pages the head's when the slots were looked at?  Marks: page.h.
+	 */
+	if (unlikely(!gup_fast_same(slot, s, n) || page_head(page) != head || page_head(page + n - 1) != head || (!folio_marks(head, tail, n, false) &&
 	                                            (folio_marks(head, tail, n, true), !gup_fast_same(slot, s, n))))) {
 		gup_fast_undo(m, head, n);
 		return 0;

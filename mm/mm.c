@@ -110,7 +110,7 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 	if (current.mmap_held) /* this one's or another's: may_change() */
 		return -EBUSY;
 	call_begin();
-	r = do_munmap(mm, VMA_LOWEST, VMA_HIGHEST - VMA_LOWEST);
+	r = do_munmap(mm, 0, VMA_HIGHEST);
 	VM_WARN_ON(r);
 	host_write_lock(&mm->mmap_lock);
 	notifiers_release(mm);

@@ -183,6 +183,8 @@ static long prepare_move(const struct mremap_request *rq, struct vm_area_struct 
 	a = split_at(mm, rq->addr);
 	if (!a)
 		a = split_at(mm, rq->addr + rq->old_len);
+	if (!a && !(rq->flags & PINFOLD_MREMAP_DONTUNMAP))
+		a = zap_prepare(mm, rq->addr, rq->addr + rq->old_len); /* what does not move is unmapped */
 	if (!a && (rq->flags & PINFOLD_MREMAP_FIXED))
 		a = unmap_checked(mm, rq->new_addr, rq->new_addr + rq->new_len);
 	if (!a)

@@ -73,7 +73,7 @@ static void free_tree(struct mm_struct *mm, struct table *t)
 
 		if (e) {
 			VM_WARN_ON(e & ENTRY_FLAGS);
-			free_tree(mm, (struct table *)(uintptr_t)e);
+			free_tree(mm, (struct table *)(uintptr_t)(e & ~ENTRY_FLAGS));
 			atomic_store(&t->e[i], 0);
 			t->used--;
 		}
@@ -191,7 +191,8 @@ int pt_split(struct mm_struct *mm, struct table *dir, unsigned long addr)
 				atomic_fetch_add_explicit(&head[i].mapcount, 1, memory_order_relaxed);
 				slot_set(leaf, &leaf->e[i], (s & ~SLOT_HUGE) + i * PAGE_SIZE);
 			}
-			atomic_fetch_sub_explicit(&head->hugemaps, 1, memory_order_relaxed);
+			/* Release: partner of sole_owner(), which must not see neither count. */
+			atomic_fetch_sub_explicit(&head->hugemaps, 1, memory_order_release);
 			/* Pinned pages may be among them: a snapshot has to look. */
 			atomic_store(&leaf->pinned, 1);
 			slot_set(dir, e, (uintptr_t)leaf);
@@ -257,13 +258,14 @@ static bool leaf_get_pages(struct pinfold *m, struct table *leaf)
 	return true;
 }
 
-/* The last mm that has the leaf: what was exclusive is so again, but VMAs may have changed meanwhile. */
+/* The last mm that has the leaf: what was exclusive is so again, but VMAs may have changed meanwhile.  Pages of files are
+ * in leaves only that were marked and never shared: their slots' rights stand, as their translations do. */
 static void claim_leaf(struct table *leaf)
 {
 	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
 		uint64_t s = atomic_load_explicit(&leaf->e[i], memory_order_relaxed);
 
-		if (s)
+		if (s & (SLOT_ANON | SLOT_ZERO))
 			atomic_store_explicit(&leaf->e[i], s & SLOT_TRUTH, memory_order_release);
 	}
 }

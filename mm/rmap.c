@@ -63,8 +63,9 @@ static void visit_vma(struct rmap_visit *v, struct vm_area_struct *vma)
 		if (next > end)
 			next = end;
 		if (pt_lock(vma->mm, a, &pos)) {
-			/* A leaf with slots of files is not shared, and no file's folio is mapped whole. */
-			if (!pos.huge && !pos.shared)
+			/* No file's folio is mapped whole.  A leaf that is shared has nothing of files, one that is only
+			 * marked (dup_mmap under way, or failed) may have. */
+			if (!pos.huge)
 				v->leaf(v, vma, pos.table, a, next);
 			pt_unlock(&pos);
 		}
@@ -144,23 +145,25 @@ unsigned rmap_unmap(struct address_space *mapping, struct page *page, struct tlb
 
 void slot_put(struct pinfold *m, uint64_t s)
 {
-	if (!(s & SLOT_ZERO))
-		put_internal(m, page_head(pfn_to_page(m, s >> PAGE_SHIFT)));
-}
-
-/* Table locked: the slot is empty now, its references are the caller's. */
-static uint64_t slot_take(struct pinfold *m, struct table *t, slot_t *slot)
-{
-	uint64_t s = atomic_load_explicit(slot, memory_order_relaxed);
 	struct page *p = pfn_to_page(m, s >> PAGE_SHIFT);
 
-	if (!s)
-		return 0;
-	slot_set(t, slot, 0);
+	if (s & SLOT_ZERO)
+		return;
+	/* Not before the translation went: who then finds that it is the only one writes in place. */
 	if (s & SLOT_HUGE)
-		atomic_fetch_sub_explicit(&p->hugemaps, 1, memory_order_relaxed);
-	else if (!(s & SLOT_ZERO))
-		atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&p->hugemaps, 1, memory_order_release);
+	else
+		atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_release);
+	put_internal(m, page_head(p));
+}
+
+/* Table locked: the slot is empty now, its counts and references are the caller's: slot_put(). */
+static uint64_t slot_take(struct table *t, slot_t *slot)
+{
+	uint64_t s = atomic_load_explicit(slot, memory_order_relaxed);
+
+	if (s)
+		slot_set(t, slot, 0);
 	return s;
 }
 
@@ -225,7 +228,7 @@ static int zap_stretch(struct zap *z, unsigned long a, unsigned long end)
 	if (!pt_lock(mm, a, &pos))
 		return 0;
 	if (pos.huge && whole) {
-		z->slot[z->n++] = slot_take(mm->machine, pos.table, pos.slot);
+		z->slot[z->n++] = slot_take(pos.table, pos.slot);
 		pt_unlock(&pos);
 		zap_flush(z, end);
 		return 0;
@@ -239,7 +242,7 @@ static int zap_stretch(struct zap *z, unsigned long a, unsigned long end)
 			return -ENOMEM;
 	}
 	for (; a < end; a += PAGE_SIZE) {
-		uint64_t s = slot_take(mm->machine, pos.table, pt_slot(pos.table, a));
+		uint64_t s = slot_take(pos.table, pt_slot(pos.table, a));
 
 		if (s)
 			z->slot[z->n++] = s;
@@ -292,7 +295,9 @@ static int own_edge(struct mm_struct *mm, unsigned long addr, unsigned long star
 
 	if ((base >= start && base + LEAF_SIZE <= end) || !pt_lock(mm, addr, &pos))
 		return 0;
-	mine = !pos.shared && !pos.huge;
+	/* A share all of whose slots go is given back, not copied. */
+	mine = !pos.huge && (!pos.shared || !used_outside(pos.table, base > start ? base : start,
+	                                                  base + LEAF_SIZE < end ? base + LEAF_SIZE : end));
 	pt_unlock(&pos);
 	if (mine)
 		return 0;
@@ -318,7 +323,7 @@ static void take_rights(struct vm_area_struct *vma, unsigned long a, unsigned lo
 		return;
 	if (pos.huge) {
 		slot_set(pos.table, pos.slot, atomic_load_explicit(pos.slot, memory_order_relaxed) & ~rights);
-	} else if (!pos.shared) {
+	} else if (atomic_load(&pos.table->sharers) == 1) {
 		for (; a < end; a += PAGE_SIZE) {
 			slot_t *slot = pt_slot(pos.table, a);
 			uint64_t s = atomic_load_explicit(slot, memory_order_relaxed);
@@ -431,7 +436,7 @@ static int check_stretch(struct vm_area_struct *vma, unsigned long a, unsigned l
 			pos.slot = pt_slot(pos.table, a);
 		s = pos_read(&pos, a);
 		if (s)
-			bad += check_slot(vma, a, s, pos.shared);
+			bad += check_slot(vma, a, s, pos.shared && (s & SLOT_ANON || atomic_load(&pos.table->sharers) > 1));
 	}
 	pt_unlock(&pos);
 	return bad;

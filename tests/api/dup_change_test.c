@@ -168,6 +168,33 @@ static void whole_tables_go_from_one_side_only(void **state)
 	end_machine(m);
 }
 
+/* D5: what a window showed of a table that others keep is gone with the mapping, the table being cut or whole. */
+static void a_window_forgets_a_shared_table(void **state)
+{
+	const struct pair *k = *state;
+	struct pinfold *m = MACHINE();
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned n = i < 2 ? N : 512;
+		struct space s[2], *one = &s[i % 2], *other = &s[!(i % 2)];
+
+		s[0] = new_space(m, k->parent);
+		map_anon(&s[0], 0, n, RW, PRIVATE);
+		put_pages(&s[0], 1, 0, N);
+		s[1] = snapshot(m, &s[0], k->child);
+		for (unsigned p = 0; p < N && one->window; p++) /* shown, and the table still shared */
+			assert_int_equal(peek(one, p * PG), word_of(1, p, 0));
+		assert_ok(vm_munmap(one->mm, one->at, n * PG));
+		for (unsigned p = 0; p < N; p++)
+			assert_true(refused(one, p * PG, false));
+		map_anon(one, 0, n, RW, PRIVATE);
+		assert_true(pages_are_zero(one, 0, N) && pages_are(other, 1, 0, N));
+		end_space(one);
+		end_space(other);
+	}
+	end_machine(m);
+}
+
 /* Clauses M3, K2: a page that was moved under a pin, by its table or slot by slot, is still known as pinned. */
 static void a_pinned_page_that_was_moved_is_copied_at_once(void **state)
 {
@@ -396,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PAIRS(a_change_of_one_side_is_not_seen_by_the_other),
 		PAIRS(whole_tables_go_from_one_side_only),
+		PAIRS(a_window_forgets_a_shared_table),
 		PAIRS(a_pinned_page_that_was_moved_is_copied_at_once),
 		FILES(files_and_memory_in_one_table),
 		ON(window, a_direct_window_takes_and_gives_what_it_can_show),

@@ -102,6 +102,16 @@ static long move_tables(struct scene *c)
 	return move_to(c, 8 * 512, 512);
 }
 
+/* What does not fit the new length lies in a table with others' pages. */
+static long move_and_shrink(struct scene *c)
+{
+	long a = vm_mremap(c->s.mm, c->s.at, (512 + SMALL) * PG, 512 * PG,
+	                   PINFOLD_MREMAP_MAYMOVE | PINFOLD_MREMAP_FIXED, c->s.at + 8 * 512 * PG);
+
+	c->moved = a > 0 ? (unsigned long)a : 0;
+	return a < 0 ? a : 0;
+}
+
 static long unmap_part(struct scene *c)
 {
 	return vm_munmap(c->s.mm, c->s.at + 4 * PG, 4 * PG);
@@ -152,6 +162,7 @@ static void scene_start(struct scene *c, const struct op *op)
 	assert_ok(vm_madvise(c->s.mm, c->s.at + FOLIO * PG, 512 * PG, PINFOLD_MADV_HUGEPAGE));
 	assert_ok(vm_madvise(c->s.mm, c->s.at + (EMPTY + 512) * PG, 512 * PG, PINFOLD_MADV_HUGEPAGE));
 	put_pages(&c->s, 1, 0, SMALL);
+	put_pages(&c->s, 1, 512, 2 * SMALL);
 	put_pages(&c->s, 1, FOLIO, SMALL);
 	if (op->child)
 		c->child = snapshot(c->m, &c->s, op->window);
@@ -225,6 +236,31 @@ static void every_nth(void **state)
 	assert_true(hits > 0 && hits < 399);
 }
 
+/* A destroyed mm gives its share of tables back: nothing has to be had for that. */
+static void destroying_takes_no_memory(void **state)
+{
+	struct pinfold *m = MACHINE();
+	struct mm_struct *a, *b;
+	unsigned long calls;
+
+	(void)state;
+	if (!PINFOLD_DEBUG_BUILD) {
+		print_message("skipped: only debug builds fail on purpose\n");
+		skip();
+	}
+	assert_ok(pinfold_mm_create(m, PINFOLD_WINDOW_NONE, &a));
+	assert_ok(pinfold_mm_create(m, PINFOLD_WINDOW_NONE, &b));
+	assert_true(vm_mmap(a, 0, 16 * PG, RW, PRIVATE | ANON | PINFOLD_MAP_POPULATE, NULL, 0) > 0);
+	assert_ok(dup_mmap(b, a));
+	host_inject(1);
+	assert_ok(pinfold_mm_destroy(b));
+	calls = host_inject(0);
+	assert_true(calls <= 1);
+	check_machine(m);
+	assert_ok(pinfold_mm_destroy(a));
+	end_machine(m);
+}
+
 #define OP(name, win, ...) \
 	static const struct op name##_##win = { .run = name, .window = PINFOLD_WINDOW_##win, __VA_ARGS__ }
 #define BOTH_OPS(name, ...) OP(name, NONE, __VA_ARGS__); OP(name, EXTENT, __VA_ARGS__)
@@ -238,6 +274,7 @@ BOTH_OPS(map_more, .child = false);
 BOTH_OPS(duplicate, .child = true, .pinned = true);
 BOTH_OPS(move_slots, .child = true);
 BOTH_OPS(move_tables, .child = true);
+BOTH_OPS(move_and_shrink, .child = true);
 BOTH_OPS(unmap_part, .child = true, .takes = true);
 BOTH_OPS(forget_part, .child = true, .takes = true);
 BOTH_OPS(protect_part, .child = true);
@@ -262,12 +299,14 @@ int main(void)
 		TESTS(duplicate),
 		TESTS(move_slots),
 		TESTS(move_tables),
+		TESTS(move_and_shrink),
 		TESTS(unmap_part),
 		TESTS(forget_part),
 		TESTS(protect_part),
 		TESTS(advise_part),
 		TESTS(split),
 		TESTS(populate),
+		PLAIN(destroying_takes_no_memory),
 		TEST(store_by_pointer, EXTENT),
 		TEST(load_by_pointer, EXTENT),
 	};
