@@ -5,7 +5,8 @@
  * A group is a list of variants.  One repetition runs every variant once, in order, so that all of them
  * see the same noise: a ratio inside a group can be trusted more than either figure.  A variant fills in
  * one or more figures; the table has the minimum, median and maximum of each over the repetitions, and
- * the median of its ratio, repetition by repetition, to the group's reference.
+ * the median of its ratio, repetition by repetition, to the group's reference.  A variant with a target, from the same
+ * repetition's references, also has what it is of that: 1.00 or less is reached.
  *
  *   --smoke     one repetition, no warm-up, small sizes: shows that the program works, measures nothing
  *   --json      one JSON object per line instead of tables
@@ -69,8 +70,11 @@ struct variant {
 	void (*fn)(struct variant *v);
 	void *p;
 	long a, b, c;
+	const char *missing; /* why it cannot be measured here: its row says so, fn is not called */
 	double out[MAX_FIGURES];
+	double want[MAX_FIGURES]; /* its target, from references that the same repetition measured; NAN none */
 	double r[MAX_FIGURES][MAX_REPS];
+	double w[MAX_FIGURES][MAX_REPS];
 };
 
 struct group {
@@ -325,40 +329,78 @@ static unsigned long long steal_ticks(void)
 	return v[7];
 }
 
+/* The median of x / y, repetition by repetition. */
+static inline double median_ratio(const double *x, const double *y, int reps)
+{
+	double ratio[MAX_REPS];
+
+	for (int i = 0; i < reps; i++)
+		ratio[i] = x[i] / y[i];
+	return isfinite(ratio[0]) ? median(ratio, reps) : NAN;
+}
+
+static bool any_target(const struct group *g)
+{
+	for (int i = 0; i < g->n; i++)
+		for (int k = 0; g->figure[k].what; k++)
+			if (!g->v[i].missing && isfinite(g->v[i].w[k][0]))
+				return true;
+	return false;
+}
+
+static void print_missing(const struct group *g, const struct variant *v)
+{
+	if (bench.json)
+		printf("{\"bench\":\"%s\",\"group\":\"%s\",\"variant\":\"%s\",\"not_measured\":\"%s\"}\n",
+		       bench.name, g->name, v->name, v->missing);
+	else
+		printf("| %-52s | not measured: %s |||||%s%s\n", v->name, v->missing, g->ref < 0 ? "" : "|",
+		       any_target(g) ? "||" : "");
+}
+
 static void print_row(const struct group *g, struct variant *v, int k, int reps)
 {
-	const struct variant *ref = g->ref < 0 ? NULL : &g->v[g->ref];
+	const struct variant *ref = g->ref < 0 || g->v[g->ref].missing ? NULL : &g->v[g->ref];
 	const double *base = ref ? ref->r[g->self_ref ? 0 : k] : NULL;
-	double ratio[MAX_REPS], med = median(v->r[k], reps), rat = NAN;
+	double med = median(v->r[k], reps), rat = NAN, want = NAN, of_want = NAN;
 	double lo = INFINITY, hi = -INFINITY;
-	char b[4][24];
+	char b[6][24];
 
 	for (int i = 0; i < reps; i++) {
 		lo = fmin(lo, v->r[k][i]);
 		hi = fmax(hi, v->r[k][i]);
-		ratio[i] = base ? v->r[k][i] / base[i] : NAN;
 	}
-	if (base && isfinite(ratio[0]))
-		rat = median(ratio, reps);
+	if (base)
+		rat = median_ratio(v->r[k], base, reps);
+	if (isfinite(v->w[k][0])) {
+		want = median(v->w[k], reps);
+		of_want = median_ratio(v->r[k], v->w[k], reps);
+	}
 	if (bench.json) {
 		printf("{\"bench\":\"%s\",\"group\":\"%s\",\"variant\":\"%s\",\"figure\":\"%s\","
 		       "\"unit\":\"%s\",\"min\":%g,\"median\":%g,\"max\":%g,\"reps\":%d", bench.name,
 		       g->name, v->name, g->figure[k].what, g->figure[k].unit, lo, med, hi, reps);
 		if (isfinite(rat))
 			printf(",\"ratio\":%g,\"reference\":\"%s\"", rat, ref->name);
+		if (isfinite(want))
+			printf(",\"target\":%g,\"of_target\":%g", want, of_want);
 		puts("}");
 		return;
 	}
 	printf("| %-52s | %-24s | %9s | %9s | %9s | %-8s |", v->name, g->figure[k].what,
 	       number(b[0], lo), number(b[1], med), number(b[2], hi), g->figure[k].unit);
-	if (ref)
+	if (g->ref >= 0)
 		printf(" %7s |", isfinite(rat) ? number(b[3], rat) : "");
+	if (any_target(g))
+		printf(" %9s | %9s |", isfinite(want) ? number(b[4], want) : "",
+		       isfinite(want) ? number(b[5], of_want) : "");
 	putchar('\n');
 }
 
 static void print_group(const struct group *g, int reps, unsigned long long steal)
 {
 	const struct variant *ref = g->ref < 0 ? NULL : &g->v[g->ref];
+	bool target = any_target(g);
 
 	if (!bench.json) {
 		printf("### %s\n\n", g->name);
@@ -367,14 +409,17 @@ static void print_group(const struct group *g, int reps, unsigned long long stea
 		printf("%s%s%s%d repetition%s%s, %llu ticks stolen.\n\n", ref ? "Ratios are to \"" : "",
 		       ref ? ref->name : "", ref ? "\". " : "", reps, reps == 1 ? "" : "s, interleaved",
 		       bench.smoke ? " (smoke run: no measurement)" : "", steal);
-		printf("| %-52s | %-24s | %9s | %9s | %9s | %-8s |%s\n", "", "", "min", "median", "max",
-		       "", ref ? "   ratio |" : "");
-		printf("|:---|:---|---:|---:|---:|:---|%s\n", ref ? "---:|" : "");
+		printf("| %-52s | %-24s | %9s | %9s | %9s | %-8s |%s%s\n", "", "", "min", "median", "max",
+		       "", ref ? "   ratio |" : "", target ? "    target | of target |" : "");
+		printf("|:---|:---|---:|---:|---:|:---|%s%s\n", ref ? "---:|" : "", target ? "---:|---:|" : "");
 	}
-	for (int i = 0; i < g->n; i++)
-		for (int k = 0; g->figure[k].what; k++)
+	for (int i = 0; i < g->n; i++) {
+		if (g->v[i].missing)
+			print_missing(g, &g->v[i]);
+		for (int k = 0; !g->v[i].missing && g->figure[k].what; k++)
 			if (isfinite(g->v[i].r[k][0]))
 				print_row(g, &g->v[i], k, reps);
+	}
 	if (!bench.json)
 		putchar('\n');
 	fflush(stdout);
@@ -400,10 +445,13 @@ static inline bool run_group(struct group *g)
 			struct variant *v = &g->v[i];
 
 			for (int k = 0; k < MAX_FIGURES; k++)
-				v->out[k] = NAN;
-			v->fn(v);
-			for (int k = 0; rep >= 0 && k < MAX_FIGURES; k++)
+				v->out[k] = v->want[k] = NAN;
+			if (!v->missing)
+				v->fn(v);
+			for (int k = 0; rep >= 0 && k < MAX_FIGURES; k++) {
 				v->r[k][rep] = v->out[k];
+				v->w[k][rep] = v->want[k];
+			}
 		}
 	print_group(g, reps, steal_ticks() - steal);
 	return true;
@@ -413,11 +461,11 @@ static inline bool run_group(struct group *g)
 static inline void print_times(const struct group *g, const char *what, int dividend, int divisor, int k)
 {
 	int reps = bench.smoke ? 1 : bench.reps ? bench.reps : g->reps;
-	double ratio[MAX_REPS], m;
+	double m;
 
-	for (int i = 0; i < reps; i++)
-		ratio[i] = g->v[dividend].r[k][i] / g->v[divisor].r[k][i];
-	m = median(ratio, reps);
+	if (g->v[dividend].missing || g->v[divisor].missing)
+		return;
+	m = median_ratio(g->v[dividend].r[k], g->v[divisor].r[k], reps > MAX_REPS ? MAX_REPS : reps);
 	if (!isfinite(m))
 		return;
 	if (bench.json)

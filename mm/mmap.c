@@ -384,6 +384,12 @@ static int change_prot(struct vm_area_struct *vma, int prot)
 	}
 	if (vma->mm->window == PINFOLD_WINDOW_DIRECT)
 		r = host_window_mprotect(vma->start, vma->end - vma->start, prot);
+	/*
+	 * What was stored, asynchronously, while it was allowed: known before the VMA says that it is not.
+	 *   1 here: read-only now       2 reclaim: a mapping without the right has no stores to be found; frees the page
+	 */
+	if (!r && vma->mm->window == PINFOLD_WINDOW_DIRECT && vma_async(vma) && (vma->prot & ~prot & PINFOLD_PROT_WRITE))
+		freeze_collect(vma, vma->start, vma->end);
 	if (!r) {
 		vma->old_prot = vma->prot;
 		vma->prot = prot;
