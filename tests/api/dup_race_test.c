@@ -106,11 +106,13 @@ static void *pin_and_compare(void *arg)
 	struct pinner *t = arg;
 
 	t->result = pinfold_use_mm(t->s->mm);
-	while (!atomic_load(&t->stop) && !t->result) {
+	if (t->result)
+		return NULL;
+	do { /* once at least, however late the thread gets its turn */
 		uint64_t v = ++t->rounds * 4;
 
 		t->result = one_pin(t, t->s->at + (v / 4 + t->me) % PAGES * PG, v, v & 4 ? FOLL_WRITE : FOLL_LONGTERM);
-	}
+	} while (!atomic_load(&t->stop) && !t->result);
 	return NULL;
 }
 
