@@ -45,15 +45,18 @@ extern HOST_TLS struct current_thread current;
 
 /*
  * Around what takes locks: a signal handler that touches a window meanwhile is told (its signal goes where
- * it went before pinfold) and does not wait for locks of its own thread.
+ * it went before pinfold) and does not wait for locks of its own thread.  The fences bind the compiler: what is
+ * said of a lock, like mmap_held, may not move out to where the handler takes it for the truth.
  */
 static inline void call_begin(void)
 {
 	current.inside++;
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 static inline void call_end(void)
 {
+	atomic_signal_fence(memory_order_seq_cst);
 	current.inside--;
 }
 

@@ -170,6 +170,82 @@ static void a_handler_inside_a_call_is_told_and_not_stuck(void **state)
 	}
 }
 
+/* ---- a touch at every instruction of a call ---------------------------------------------------------- */
+
+#ifdef __x86_64__
+#define STRIDE 16u /* pages that one fault shows at most */
+#define STEPS 1024u
+
+static volatile unsigned steps, told;
+
+/* After each instruction: either the page is shown, or the application hears of it. */
+static void after_an_instruction(int sig)
+{
+	(void)sig;
+	told += !!signal_of((void)*(volatile char *)(touched + steps++ % STEPS * STRIDE * PG));
+}
+
+/* Sets and clears the trap flag; a red zone may be in use. */
+#define single_step(on) \
+	__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandq %0, (%%rsp)\n\torq %1, (%%rsp)\n\t" \
+	                 "popfq\n\tlea 128(%%rsp), %%rsp" : : "i"(~0x100), "i"((on) ? 0x100 : 0) : "memory", "cc")
+
+#define STEPPED(w, ...) \
+	do { \
+		if (vm_madvise((w)->mm, (w)->at, (w)->pages * PG, PINFOLD_MADV_DONTNEED)) \
+			_exit(3); \
+		steps = 0; \
+		single_step(1); \
+		__VA_ARGS__; \
+		single_step(0); \
+		if (steps < 2 || steps > STEPS) /* each met a page that was not shown */ \
+			_exit(4); \
+	} while (0)
+
+static void stepped(const struct kind *k)
+{
+	struct sigaction sa = { .sa_handler = after_an_instruction };
+	struct world w;
+
+	alarm(20);
+	WORLD(w, k, .pages = STEPS * STRIDE, .sparse = true, .memory = 192 * MIB, .pool = 96 * MIB);
+	touched = (char *)w.at;
+	assert_ok(sigaction(SIGTRAP, &sa, NULL));
+	STEPPED(&w, mmap_read_lock(w.mm); mmap_read_unlock(w.mm));
+	STEPPED(&w, mmap_write_lock(w.mm); mmap_write_unlock(w.mm));
+	STEPPED(&w, mmap_read_trylock(w.mm); mmap_read_unlock(w.mm));
+	STEPPED(&w, pinfold_write_begin(w.file, 1));
+	STEPPED(&w, pinfold_write_end(w.file));
+	world_end(&w);
+	_exit(told ? 0 : 2); /* inside a call it was not served */
+}
+
+static void a_touch_at_every_instruction_is_served_or_told(void **state)
+{
+	const struct kind *k = *state;
+	pid_t pid;
+
+#ifdef __SANITIZE_THREAD__
+	print_message("skipped: the thread sanitizer holds signals back\n");
+	skip();
+#endif
+	if (k->window == PINFOLD_WINDOW_DIRECT)
+		need_window();
+	arm_signals();
+	pid = fork();
+	if (pid == 0)
+		stepped(k);
+	assert_int_equal(status_of(pid), 0);
+}
+#else
+static void a_touch_at_every_instruction_is_served_or_told(void **state)
+{
+	(void)state;
+	print_message("skipped: the trap flag is x86-64's\n");
+	skip();
+}
+#endif
+
 /* ---- a fork inside an open ----------------------------------------------------------------------- */
 
 static void *opens_and_closes(void *arg)
@@ -263,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH(under_the_lock_of_another_mm),
 		WINDOWS(a_handler_inside_a_call_is_told_and_not_stuck),
+		WINDOWS(a_touch_at_every_instruction_is_served_or_told),
 		ON(pool, a_fork_during_open_takes_no_lock_along),
 	};
 
