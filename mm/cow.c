@@ -293,7 +293,7 @@ static bool huge_page(struct vm_fault *vmf)
 		return false;
 	}
 	atomic_store(&p->hugemaps, 1);
-	if (pt_set_huge(vma->mm, dir, start, anon_slot(vma, p) | SLOT_FOLIO | SLOT_HUGE)) {
+	if (pt_set_huge(dir, start, anon_slot(vma, p) | SLOT_FOLIO | SLOT_HUGE)) {
 		count_event(m, FOLIOS_MAPPED, 1);
 		return true;
 	}

@@ -199,18 +199,6 @@ static bool any_pinned(struct pinfold *m, struct table *leaf)
 	return false;
 }
 
-/* One more slot that shows page.  False: the guard of its count (R6). */
-static bool get_slot_page(struct pinfold *m, struct page *page)
-{
-	int fact;
-
-	if (!page_try_add(page_head(page), PC_INTERNAL, 1, &fact)) {
-		dec_done(m, page_head(page), fact);
-		return false;
-	}
-	return true;
-}
-
 /* One slot: shared, or left alone if its page is pinned.  Leaf locked; `to` is nobody's yet. */
 static int share_slot(struct pinfold *m, struct table *leaf, slot_t *slot, struct table *to, slot_t *to_slot)
 {
@@ -222,7 +210,7 @@ static int share_slot(struct pinfold *m, struct table *leaf, slot_t *slot, struc
 	if ((s & SLOT_EXCL) && page_maybe_pinned(page))
 		return 0;
 	if (s & SLOT_ANON) {
-		if (!get_slot_page(m, page))
+		if (!get_internal(m, page_head(page)))
 			return -ENOMEM;
 		atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_relaxed);
 	}
@@ -290,7 +278,7 @@ static int share_huge(struct dup *d, unsigned long addr, struct table *dir, slot
 		return share_slots(d, addr, entry);
 	}
 	to = pt_dir_alloc(d->mm, addr + (unsigned long)d->shift);
-	if (!to || !get_slot_page(d->old->machine, head))
+	if (!to || !get_internal(d->old->machine, head))
 		return -ENOMEM;
 	/* Nobody has it pinned, and nobody can: what was marked is past.  Every pin sets PG_referenced before it counts. */
 	if ((s & SLOT_EXCL) && has_flag(head, PG_referenced)) {
@@ -301,7 +289,7 @@ static int share_huge(struct dup *d, unsigned long addr, struct table *dir, slot
 	host_lock(&dir->lock);
 	slot_set(dir, entry, s & SLOT_KEPT);
 	host_unlock(&dir->lock);
-	pt_set_huge(d->mm, to, addr + (unsigned long)d->shift, s & SLOT_KEPT);
+	pt_set_huge(to, addr + (unsigned long)d->shift, s & SLOT_KEPT);
 	return 0;
 }
 

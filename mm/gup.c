@@ -280,23 +280,14 @@ static enum slot_fact judge_slot(const struct gup *g, uint64_t s, bool shared)
 /* Counts a pin of a page whose slot cannot change now.  0, or -ENOMEM. */
 static int pin_page(struct gup *g, struct pt_pos *pos, struct page *page)
 {
-	struct pinfold *m = g->fi.mm->machine;
 	struct page *head = page_head(page);
-	uint32_t sticky = sticky_of(g->flags);
-	int fact;
 
 	if (!pos->huge)
 		atomic_store(&pos->table->pinned, 1); /* before the count; partner: dup_mmap(), which has the mmap lock */
-	page_mark_pin(head, sticky);
 	if (head->order)
 		folio_marks(head, page_tail(page), 1, true);
-	if (!page_try_add(head, PC_PIN, 1, &fact)) {
-		/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
-		dec_done(m, head, fact);
-		return -ENOMEM;
-	}
-	page_mark_pin(head, sticky);
-	return 0;
+	/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
+	return pin_units(g->fi.mm->machine, head, 1, sticky_of(g->flags)) ? 0 : -ENOMEM;
 }
 
 /* Pins what the slot shows.  The lock keeps the slot, and with it the page, from changing.  NULL: a fault is needed, for

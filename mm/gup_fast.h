@@ -56,60 +56,69 @@ static inline bool gup_fast_same(const slot_t *slot, uint64_t s, unsigned n)
 	return same;
 }
 
-/* The pages of a folio that slot[0], read as s, and its followers show: one xadd.  How many; 0: not me. */
+/* Counts n pins on a folio's head.  False: refused, nothing counted. */
+static inline bool pin_units(struct pinfold *m, struct page *head, unsigned n, uint32_t sticky)
+{
+	page_mark_pin(head, sticky);
+	if (unlikely(!page_get_units(m, head, PC_PIN, n)))
+		return false;
+	page_mark_pin(head, sticky);
+	return true;
+}
+
+/*
+ * Are the pins that were counted on head those of its pages [first, first + n), which the slots showed as s?  A page's
+ * slot is cleared before its frame is freed or its folio split.  But the same frames may have come back to the same slots
+ * as other folios: were these pages the head's when the slots were looked at?  Marks: page.h.
+ */
+static inline bool gup_fast_confirm(struct page *head, unsigned first, unsigned n, const slot_t *slot, uint64_t s,
+                                    unsigned slots)
+{
+	if (!gup_fast_same(slot, s, slots) || page_head(head + first) != head || page_head(head + first + n - 1) != head)
+		return false;
+	if (folio_marks(head, first, n, false))
+		return true;
+	folio_marks(head, first, n, true);
+	return gup_fast_same(slot, s, slots);
+}
+
+/* Pages of a folio: one xadd.  How many; 0: not me. */
+static inline unsigned gup_fast_pages(struct pinfold *m, struct page *head, unsigned first, unsigned n,
+                                      const slot_t *slot, uint64_t s, unsigned slots, uint32_t sticky,
+                                      struct page **pages)
+{
+	if (unlikely(!pin_units(m, head, n, sticky)))
+		return 0;
+	if (unlikely(!gup_fast_confirm(head, first, n, slot, s, slots))) {
+		gup_fast_undo(m, head, n);
+		return 0;
+	}
+	for (unsigned i = 0; i < n; i++)
+		pages[i] = head + first + i;
+	return n;
+}
+
+/* Those that slot[0], read as s, and its followers show. */
 static __attribute__((noinline)) unsigned gup_fast_folio(struct pinfold *m, const slot_t *slot, uint64_t s,
                                                          unsigned max, uint32_t sticky,
                                                          struct page **pages)
 {
 	struct page *page = pfn_to_page(m, s >> PAGE_SHIFT), *head = page_head(page);
-	unsigned n = gup_fast_run(slot, s, page, max), tail = page_tail(page);
-	int fact;
+	unsigned n = gup_fast_run(slot, s, page, max);
 
-	page_mark_pin(head, sticky);
-	if (unlikely(!page_try_add(head, PC_PIN, n, &fact))) {
-		dec_done(m, head, fact);
-		return 0;
-	}
-	page_mark_pin(head, sticky);
-	/*
-	 * A slot of a page is cleared before its frame is freed or its folio split.  But the same frames may have come back
-	 * to the same slots as other folios: were these pages the head's when the slots were looked at?  Marks: page.h.
-	 */
-	if (unlikely(!gup_fast_same(slot, s, n) || page_head(page) != head || page_head(page + n - 1) != head || (!folio_marks(head, tail, n, false) &&
-	                                            (folio_marks(head, tail, n, true), !gup_fast_same(slot, s, n))))) {
-		gup_fast_undo(m, head, n);
-		return 0;
-	}
-	for (unsigned i = 0; i < n; i++)
-		pages[i] = page + i;
-	return n;
+	return gup_fast_pages(m, head, (unsigned)(page - head), n, slot, s, n, sticky, pages);
 }
 
-/* The same for a 2 MiB slot, of whose pages those from `at` on are wanted. */
+/* Those from `at` on of the folio that a 2 MiB slot shows. */
 static __attribute__((noinline)) unsigned gup_fast_huge(struct pinfold *m, const slot_t *slot, unsigned at,
                                                         unsigned n, uint64_t need, uint32_t sticky,
                                                         struct page **pages)
 {
 	uint64_t s = atomic_load_explicit(slot, memory_order_acquire);
-	struct page *head = pfn_to_page(m, s >> PAGE_SHIFT);
-	int fact;
 
 	if ((s & (need | SLOT_HUGE)) != (need | SLOT_HUGE))
 		return 0;
-	page_mark_pin(head, sticky);
-	if (unlikely(!page_try_add(head, PC_PIN, n, &fact))) {
-		dec_done(m, head, fact);
-		return 0;
-	}
-	page_mark_pin(head, sticky);
-	if (unlikely(atomic_load(slot) != s || (!folio_marks(head, at, n, false) &&
-	                                        (folio_marks(head, at, n, true), atomic_load(slot) != s)))) {
-		gup_fast_undo(m, head, n);
-		return 0;
-	}
-	for (unsigned i = 0; i < n; i++)
-		pages[i] = head + at + i;
-	return n;
+	return gup_fast_pages(m, pfn_to_page(m, s >> PAGE_SHIFT), at, n, slot, s, 1, sticky, pages);
 }
 
 /* Pins what it can of nr pages from a slot on, inside one leaf.  need: slot bits; sticky: page flags.

@@ -366,12 +366,7 @@ void staging_put(struct pinfold *m, struct page *p)
 
 bool get_internal(struct pinfold *m, struct page *p)
 {
-	int fact;
-
-	if (page_try_add(p, PC_INTERNAL, 1, &fact))
-		return true;
-	dec_done(m, p, fact);
-	return false;
+	return page_get_units(m, p, PC_INTERNAL, 1);
 }
 
 void put_internal(struct pinfold *m, struct page *p)

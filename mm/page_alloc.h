@@ -50,6 +50,18 @@ static inline bool dec_done(struct pinfold *m, struct page *page, int fact)
 	return fact & DEC_REFUSED;
 }
 
+/* Adds n units for somebody who holds nothing, to a folio's head.  False: it is frozen, free or at a guard (R6), and nothing
+ * was added. */
+static inline bool page_get_units(struct pinfold *m, struct page *head, uint64_t unit, uint64_t n)
+{
+	int fact;
+
+	if (likely(page_try_add(head, unit, n, &fact)))
+		return true;
+	dec_done(m, head, fact);
+	return false;
+}
+
 /* I2, I3 for the allocator's own lists; the number of violations. */
 int page_alloc_check(struct pinfold *m);
 

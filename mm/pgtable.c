@@ -156,12 +156,11 @@ bool pt_lock(struct mm_struct *mm, unsigned long addr, struct pt_pos *pos)
 
 /* ---- 2 MiB slots ------------------------------------------------------------------------------ */
 
-bool pt_set_huge(struct mm_struct *mm, struct table *dir, unsigned long addr, uint64_t slot)
+bool pt_set_huge(struct table *dir, unsigned long addr, uint64_t slot)
 {
 	slot_t *e = pt_entry(dir, addr);
 	bool ok;
 
-	(void)mm;
 	host_lock(&dir->lock);
 	ok = !atomic_load_explicit(e, memory_order_relaxed);
 	if (ok)
@@ -177,7 +176,7 @@ int pt_split(struct mm_struct *mm, struct table *dir, unsigned long addr)
 	struct pinfold *m = mm->machine;
 	slot_t *e = pt_entry(dir, addr);
 	struct page *head;
-	int r = 0, fact;
+	int r = 0;
 	uint64_t s;
 
 	if (!leaf)
@@ -186,7 +185,7 @@ int pt_split(struct mm_struct *mm, struct table *dir, unsigned long addr)
 	s = load(e);
 	if (s & SLOT_PRESENT) {
 		head = pfn_to_page(m, s >> PAGE_SHIFT);
-		if (page_try_add(head, PC_INTERNAL, TABLE_SLOTS - 1, &fact)) {
+		if (page_get_units(m, head, PC_INTERNAL, TABLE_SLOTS - 1)) {
 			for (unsigned i = 0; i < TABLE_SLOTS; i++) {
 				atomic_fetch_add_explicit(&head[i].mapcount, 1, memory_order_relaxed);
 				slot_set(leaf, &leaf->e[i], (s & ~SLOT_HUGE) + i * PAGE_SIZE);
@@ -199,7 +198,6 @@ int pt_split(struct mm_struct *mm, struct table *dir, unsigned long addr)
 			count_event(m, MAPPINGS_SPLIT, 1);
 			leaf = NULL;
 		} else {
-			dec_done(m, head, fact);
 			r = -ENOMEM;
 		}
 	}
@@ -231,22 +229,26 @@ void pt_share(slot_t *entry, struct table *to_dir, slot_t *to_entry)
 	slot_set(to_dir, to_entry, e);
 }
 
+/* The page that a slot counts on, or NULL.  Leaf locked, or nobody else's. */
+static struct page *counted_page(const struct pinfold *m, const slot_t *slot)
+{
+	uint64_t s = atomic_load_explicit(slot, memory_order_relaxed);
+
+	return s && !(s & SLOT_ZERO) ? pfn_to_page(m, s >> PAGE_SHIFT) : NULL;
+}
+
 /* A reference and a map count for each page of a leaf.  False: a guard (R6), and nothing taken. */
 static bool leaf_get_pages(struct pinfold *m, struct table *leaf)
 {
 	for (unsigned i = 0; i < TABLE_SLOTS; i++) {
-		uint64_t s = atomic_load_explicit(&leaf->e[i], memory_order_relaxed);
-		struct page *p = pfn_to_page(m, s >> PAGE_SHIFT);
-		int fact;
+		struct page *p = counted_page(m, &leaf->e[i]);
 
-		if (!s || (s & SLOT_ZERO))
+		if (!p)
 			continue;
-		if (!page_try_add(page_head(p), PC_INTERNAL, 1, &fact)) {
-			dec_done(m, page_head(p), fact);
+		if (!get_internal(m, page_head(p))) {
 			while (i--) {
-				s = atomic_load_explicit(&leaf->e[i], memory_order_relaxed);
-				p = pfn_to_page(m, s >> PAGE_SHIFT);
-				if (!s || (s & SLOT_ZERO))
+				p = counted_page(m, &leaf->e[i]);
+				if (!p)
 					continue;
 				atomic_fetch_sub_explicit(&p->mapcount, 1, memory_order_relaxed);
 				put_internal(m, page_head(p));

@@ -89,7 +89,7 @@ static inline void slot_set(struct table *t, slot_t *slot, uint64_t v)
 }
 
 /* Puts a 2 MiB slot into the empty entry of addr: false, and nothing changed, if there is a leaf by now.  mmap lock held. */
-bool pt_set_huge(struct mm_struct *mm, struct table *dir, unsigned long addr, uint64_t slot);
+bool pt_set_huge(struct table *dir, unsigned long addr, uint64_t slot);
 
 /* Makes 512 slots of a 2 MiB slot, if it is one.  The dir stays meanwhile.  0, or -ENOMEM. */
 int pt_split(struct mm_struct *mm, struct table *dir, unsigned long addr);

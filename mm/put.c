@@ -212,7 +212,7 @@ PINFOLD_EXPORT int put_user_pages_dirty_lock(struct page **pages, unsigned long 
 
 PINFOLD_EXPORT int get_page(struct page *page)
 {
-	int err = 0, fact;
+	int err = 0;
 	struct pinfold *m = machine_of(page, &err);
 	struct page *head;
 	uint64_t c;
@@ -226,10 +226,7 @@ PINFOLD_EXPORT int get_page(struct page *page)
 	/* Somebody must hold it already: a name of a free frame is not a claim to it. */
 	if ((c & PC_FREE) || (!pc_pins(c) && !pc_refs(c)))
 		return -EINVAL;
-	if (page_try_add(head, PC_REF, 1, &fact))
-		return 0;
-	dec_done(m, head, fact);
-	return -ENOMEM;
+	return page_get_units(m, head, PC_REF, 1) ? 0 : -ENOMEM;
 }
 
 PINFOLD_EXPORT int put_page(struct page *page)
