@@ -219,11 +219,27 @@ static int share_slot(struct pinfold *m, struct table *leaf, slot_t *slot, struc
 	return 0;
 }
 
-/* The part of a stretch that is vma's. */
-static void clip(const struct vm_area_struct *vma, unsigned long addr, unsigned long *a, unsigned long *end)
+/* What an inherited mapping has of a stretch. */
+struct share {
+	const struct vm_area_struct *vma;
+	unsigned long a, end;
+	unsigned next; /* mapping to look at */
+};
+
+/* The share behind sh; the first if it is all zero.  False: no more. */
+static bool next_share(const struct dup *d, unsigned long addr, struct share *sh)
 {
-	*a = vma->start > addr ? vma->start : addr;
-	*end = vma->end < addr + LEAF_SIZE ? vma->end : addr + LEAF_SIZE;
+	unsigned i = sh->vma ? sh->next : vma_next_index(d->old, addr);
+
+	while (i < d->old->nr_vmas && !inherited(d->old->vmas[i]))
+		i++;
+	if (i >= d->old->nr_vmas || d->old->vmas[i]->start >= addr + LEAF_SIZE)
+		return false;
+	sh->vma = d->old->vmas[i];
+	sh->a = sh->vma->start > addr ? sh->vma->start : addr;
+	sh->end = sh->vma->end < addr + LEAF_SIZE ? sh->vma->end : addr + LEAF_SIZE;
+	sh->next = i + 1;
+	return true;
 }
 
 /*
@@ -235,6 +251,7 @@ static int share_slots(struct dup *d, unsigned long addr, slot_t *entry)
 {
 	struct pinfold *m = d->old->machine;
 	struct table *leaf = entry_leaf(atomic_load(entry)), *to;
+	struct share sh = { 0 };
 	struct pt_pos pos;
 	int r = 0;
 
@@ -250,16 +267,9 @@ static int share_slots(struct dup *d, unsigned long addr, slot_t *entry)
 	} else {
 		host_lock(&leaf->lock);
 	}
-	for (unsigned i = vma_next_index(d->old, addr); i < d->old->nr_vmas &&
-	     d->old->vmas[i]->start < addr + LEAF_SIZE; i++) {
-		unsigned long a, end;
-
-		if (!inherited(d->old->vmas[i]))
-			continue;
-		clip(d->old->vmas[i], addr, &a, &end);
-		for (; a < end && !r; a += PAGE_SIZE)
-			r = share_slot(m, leaf, pt_slot(leaf, a), to, pt_slot(to, a));
-	}
+	while (!r && next_share(d, addr, &sh))
+		for (; sh.a < sh.end && !r; sh.a += PAGE_SIZE)
+			r = share_slot(m, leaf, pt_slot(leaf, sh.a), to, pt_slot(to, sh.a));
 	host_unlock(&leaf->lock);
 	if (!pt_own(d->old, addr, &pos)) /* to claim a leaf takes no memory */
 		pt_unlock(&pos);
@@ -358,26 +368,19 @@ static int copy_pinned(struct dup *d, unsigned long addr, struct table *dir, slo
 {
 	uint64_t e = atomic_load_explicit(entry, memory_order_relaxed);
 	struct table *leaf = entry_leaf(e);
+	struct share sh = { 0 };
 	int r = 0;
 
 	(void)dir;
 	if (!leaf || (e & ENTRY_SHARED))
 		return 0;
-	for (unsigned i = vma_next_index(d->old, addr); i < d->old->nr_vmas &&
-	     d->old->vmas[i]->start < addr + LEAF_SIZE; i++) {
-		const struct vm_area_struct *vma = d->old->vmas[i];
-		unsigned long a, end;
-
-		if (!inherited(vma))
-			continue;
-		clip(vma, addr, &a, &end);
-		for (; a < end && !r; a += PAGE_SIZE) {
-			uint64_t s = atomic_load_explicit(pt_slot(leaf, a), memory_order_relaxed);
+	while (!r && next_share(d, addr, &sh))
+		for (; sh.a < sh.end && !r; sh.a += PAGE_SIZE) {
+			uint64_t s = atomic_load_explicit(pt_slot(leaf, sh.a), memory_order_relaxed);
 
 			if (s & SLOT_EXCL)
-				r = copy_page(d, vma, a, s);
+				r = copy_page(d, sh.vma, sh.a, s);
 		}
-	}
 	return r;
 }
 
