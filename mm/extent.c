@@ -49,6 +49,11 @@ int extent_init(struct mm_struct *mm)
 
 /* ---- chunks ----------------------------------------------------------------------------------- */
 
+static unsigned entry_at(unsigned long addr)
+{
+	return (unsigned)(addr % LEAF_SIZE >> PAGE_SHIFT);
+}
+
 static struct window_chunk *chunk_of(struct mm_struct *mm, unsigned long addr)
 {
 	return sparse_get(&mm->chunks, addr / LEAF_SIZE);
@@ -138,6 +143,26 @@ static void set_entries(struct window_chunk *c, unsigned at, unsigned n, uint32_
 	c->mm->machine->window_vmas -= was;
 }
 
+/* What lies of a range in one chunk. */
+struct part {
+	struct window_chunk *c;
+	unsigned long a, e;
+};
+
+/* The part behind p, of which the chunk may be gone; the first if p is all zero.  False: no more. */
+static bool next_part(struct mm_struct *mm, unsigned long start, unsigned long end, struct part *p)
+{
+	unsigned long from = p->e ? p->e : start;
+	uint64_t i = from / LEAF_SIZE;
+
+	p->c = from < end ? sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1) : NULL;
+	if (!p->c)
+		return false;
+	p->a = p->c->base > start ? p->c->base : start;
+	p->e = p->c->base + LEAF_SIZE < end ? p->c->base + LEAF_SIZE : end;
+	return true;
+}
+
 /* ---- dropping --------------------------------------------------------------------------------- */
 
 /*
@@ -160,8 +185,7 @@ static void drop_all(struct mm_struct *mm)
 /* window_lock held.  start and end: what is mapped of the range.  False: all of the mm's translations went. */
 static bool clear(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
-	struct window_chunk *c;
-	uint64_t i = start / LEAF_SIZE;
+	struct part p = { 0 };
 
 	count_event(mm->machine, WINDOW_DROPS, 1);
 	/* To cut a mapping in two may be one too many for the process. */
@@ -169,32 +193,34 @@ static bool clear(struct mm_struct *mm, unsigned long start, unsigned long end)
 		drop_all(mm);
 		return false;
 	}
-	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
-		unsigned long a = c->base > start ? c->base : start;
-		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
-
-		if (e - a < LEAF_SIZE)
-			set_entries(c, (unsigned)((a - c->base) >> PAGE_SHIFT), (unsigned)((e - a) >> PAGE_SHIFT), 0, 0);
-		if (e - a == LEAF_SIZE || !c->mapped)
-			chunk_free(c);
+	while (next_part(mm, start, end, &p)) {
+		if (p.e - p.a < LEAF_SIZE)
+			set_entries(p.c, entry_at(p.a), (unsigned)((p.e - p.a) >> PAGE_SHIFT), 0, 0);
+		if (p.e - p.a == LEAF_SIZE || !p.c->mapped)
+			chunk_free(p.c);
 	}
 	return true;
 }
 
-/* Is something of [start, end) shown? */
+/* How many pages of a part are shown. */
+static unsigned nr_shown(const struct part *p)
+{
+	unsigned n = 0;
+
+	if (p->c->mapped == TABLE_SLOTS)
+		return (unsigned)((p->e - p->a) >> PAGE_SHIFT);
+	for (unsigned long a = p->a; a < p->e; a += PAGE_SIZE)
+		n += !!p->c->e[entry_at(a)];
+	return n;
+}
+
 static bool any_shown(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
-	struct window_chunk *c;
-	uint64_t i = start / LEAF_SIZE;
+	struct part p = { 0 };
 
-	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
-		unsigned long a = c->base > start ? c->base : start;
-		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
-
-		for (; a < e; a += PAGE_SIZE)
-			if (c->e[(a - c->base) >> PAGE_SHIFT])
-				return true;
-	}
+	while (next_part(mm, start, end, &p))
+		if (nr_shown(&p))
+			return true;
 	return false;
 }
 
@@ -223,38 +249,23 @@ static void recount(struct window_chunk *c)
 /* Takes the right to store off [start, end), all of which is shown.  False: all of the mm's translations went. */
 static bool protect_run(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
-	struct window_chunk *c;
-	uint64_t i = start / LEAF_SIZE;
+	struct part p = { 0 };
 
 	if (start >= end)
 		return true;
 	count_event(mm->machine, WINDOW_DROPS, 1);
 	if (host_extent_protect(start, end - start, false))
 		return clear(mm, start, end);
-	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
-		unsigned long a = c->base > start ? c->base : start;
-		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
-
-		if (e - a == LEAF_SIZE) {
-			c->read_only = true;
+	while (next_part(mm, start, end, &p)) {
+		if (p.e - p.a == LEAF_SIZE) {
+			p.c->read_only = true;
 			continue;
 		}
-		settle(c);
-		for (; a < e; a += PAGE_SIZE)
-			c->e[(a - c->base) >> PAGE_SHIFT] &= ~1u;
-		recount(c);
+		settle(p.c);
+		for (; p.a < p.e; p.a += PAGE_SIZE)
+			p.c->e[entry_at(p.a)] &= ~1u;
+		recount(p.c);
 	}
-	return true;
-}
-
-/* Is every page of [a, e), in one chunk, shown? */
-static bool all_shown(const struct window_chunk *c, unsigned long a, unsigned long e)
-{
-	if (c->mapped == TABLE_SLOTS)
-		return true;
-	for (; a < e; a += PAGE_SIZE)
-		if (!c->e[(a - c->base) >> PAGE_SHIFT])
-			return false;
 	return true;
 }
 
@@ -263,22 +274,20 @@ void extent_protect(struct mm_struct *mm, unsigned long addr, size_t len)
 {
 	struct pinfold *m = mm->machine;
 	unsigned long end = addr + len, from = addr, to = addr; /* the run so far */
-	uint64_t i = addr / LEAF_SIZE;
-	struct window_chunk *c;
+	struct part p = { 0 };
 
 	host_lock(&m->window_lock);
-	for (; (c = sparse_next(&mm->chunks, &i, (end - 1) / LEAF_SIZE, -1)); i++) {
-		unsigned long a = c->base > addr ? c->base : addr;
-		unsigned long e = c->base + LEAF_SIZE < end ? c->base + LEAF_SIZE : end;
-		bool whole = all_shown(c, a, e);
+	while (next_part(mm, addr, end, &p)) {
+		unsigned n = nr_shown(&p);
+		bool whole = n == (p.e - p.a) >> PAGE_SHIFT;
 
-		if ((!whole || a != to) && !protect_run(mm, from, to))
+		if ((!whole || p.a != to) && !protect_run(mm, from, to))
 			goto gone;
-		if (!whole && any_shown(mm, a, e) && !clear(mm, a, e))
+		if (!whole && n && !clear(mm, p.a, p.e))
 			goto gone;
-		if (!whole || a != to)
-			from = whole ? a : e;
-		to = e;
+		if (!whole || p.a != to)
+			from = whole ? p.a : p.e;
+		to = p.e;
 	}
 	protect_run(mm, from, to);
 gone:
@@ -314,11 +323,6 @@ static int map_frames(struct mm_struct *mm, const struct extent_run *run)
 		                       run->writable);
 	return host_extent_map(run->addr, len, m->pool_fd, (uint64_t)page_to_pfn(m, first) << PAGE_SHIFT,
 	                       run->writable);
-}
-
-static unsigned entry_at(unsigned long addr)
-{
-	return (unsigned)(addr % LEAF_SIZE >> PAGE_SHIFT);
 }
 
 /* The entry of the run's i-th page.  Direct records do not follow each other as their frames do: such a run has one. */
