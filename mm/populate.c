@@ -230,6 +230,28 @@ PINFOLD_EXPORT int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t 
 	return r;
 }
 
+/* Advice that mappings remember. */
+static int advise_flags(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
+{
+	static const struct {
+		int advice;
+		unsigned set, clear;
+	} of[] = {
+		{ PINFOLD_MADV_NORMAL, 0, 0 },
+		{ PINFOLD_MADV_HUGEPAGE, VM_HUGE, 0 },
+		{ PINFOLD_MADV_NOHUGEPAGE, 0, VM_HUGE },
+		{ PINFOLD_MADV_DONTFORK, VM_DONTFORK, 0 },
+		{ PINFOLD_MADV_DOFORK, 0, VM_DONTFORK },
+		{ PINFOLD_MADV_WIPEONFORK, VM_WIPEONFORK, 0 },
+		{ PINFOLD_MADV_KEEPONFORK, 0, VM_WIPEONFORK },
+	};
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		if (of[i].advice == advice)
+			return do_madvise_flags(mm, addr, len, of[i].set, of[i].clear);
+	return -EINVAL;
+}
+
 PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
 {
 	int r = may_change(mm);
@@ -250,29 +272,8 @@ PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t l
 	case PINFOLD_MADV_POPULATE_WRITE:
 		r = advise_populate(mm, addr, addr + len, advice == PINFOLD_MADV_POPULATE_WRITE);
 		break;
-	case PINFOLD_MADV_NORMAL:
-		r = do_madvise_flags(mm, addr, len, 0, 0);
-		break;
-	case PINFOLD_MADV_HUGEPAGE:
-		r = do_madvise_flags(mm, addr, len, VM_HUGE, 0);
-		break;
-	case PINFOLD_MADV_NOHUGEPAGE:
-		r = do_madvise_flags(mm, addr, len, 0, VM_HUGE);
-		break;
-	case PINFOLD_MADV_DONTFORK:
-		r = do_madvise_flags(mm, addr, len, VM_DONTFORK, 0);
-		break;
-	case PINFOLD_MADV_DOFORK:
-		r = do_madvise_flags(mm, addr, len, 0, VM_DONTFORK);
-		break;
-	case PINFOLD_MADV_WIPEONFORK:
-		r = do_madvise_flags(mm, addr, len, VM_WIPEONFORK, 0);
-		break;
-	case PINFOLD_MADV_KEEPONFORK:
-		r = do_madvise_flags(mm, addr, len, 0, VM_WIPEONFORK);
-		break;
 	default:
-		r = -EINVAL;
+		r = advise_flags(mm, addr, len, advice);
 	}
 	call_end();
 	return r;
