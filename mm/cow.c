@@ -302,50 +302,56 @@ static bool huge_page(struct vm_fault *vmf)
 	return false;
 }
 
-/* What can be done without changing a leaf that others share.  True: *fact. */
-static bool quick(struct vm_fault *vmf, bool *empty, enum fault_fact *fact)
+enum look_fact { LOOK_DONE, LOOK_EMPTY, LOOK_OWN, LOOK_TELL };
+
+/* What can be done with the table that is there. */
+static enum look_fact look(struct vm_fault *vmf, struct page **file_page, enum fault_fact *fact)
 {
+	enum look_fact r = LOOK_DONE;
 	struct pt_pos pos;
 	uint64_t s;
 
-	*empty = !pt_lock(vmf->vma->mm, vmf->addr, &pos);
-	if (*empty)
-		return false;
+	if (!pt_lock(vmf->vma->mm, vmf->addr, &pos))
+		return LOOK_EMPTY;
 	s = pos_read(&pos, vmf->addr);
-	*fact = FAULT_AGAIN;
-	if (pos.shared && s && !wants_own(vmf))
+	if (pos.shared && s && !wants_own(vmf)) {
 		*fact = install(vmf, &pos, s);
-	else if (!pos.shared && s && slot_good(vmf, s))
-		*fact = install(vmf, &pos, s);
-	else if (pos.huge)
-		*fact = huge_slot(vmf, &pos);
+	} else if (pos.shared) {
+		r = LOOK_OWN;
+	} else if (pos.huge) {
+		*fact = slot_good(vmf, s) ? install(vmf, &pos, s) : huge_slot(vmf, &pos);
+		r = *fact == FAULT_AGAIN ? LOOK_OWN : LOOK_DONE;
+	} else {
+		*fact = small_slot(vmf, &pos, file_page);
+		r = *fact == FAULT_AGAIN ? LOOK_TELL : LOOK_DONE;
+	}
 	pt_unlock(&pos);
-	return *fact != FAULT_AGAIN;
+	return r;
 }
 
 enum fault_fact cow_fault(struct vm_fault *vmf, struct page *file_page)
 {
+	enum fault_fact fact = FAULT_DONE;
 	struct mm_struct *mm = vmf->vma->mm;
 	unsigned long addr = vmf->addr;
-	enum fault_fact fact;
+	enum look_fact l;
 	struct pt_pos pos;
-	bool empty;
 
-	do {
-		if (quick(vmf, &empty, &fact) || (empty && huge_page(vmf) && quick(vmf, &empty, &fact)))
-			break;
+	while ((l = look(vmf, &file_page, &fact)) != LOOK_DONE) {
+		if (l == LOOK_EMPTY && huge_page(vmf))
+			continue;
+		if (l == LOOK_TELL) {
+			notify_start(mm, addr, addr + PAGE_SIZE, MMU_NOTIFY_CLEAR);
+			vmf->told = true;
+			continue;
+		}
 		vmf->error = pt_own(mm, addr, &pos);
 		if (vmf->error) {
 			fact = FAULT_ERROR;
 			break;
 		}
-		fact = small_slot(vmf, &pos, &file_page);
 		pt_unlock(&pos);
-		if (fact == FAULT_AGAIN) {
-			notify_start(mm, addr, addr + PAGE_SIZE, MMU_NOTIFY_CLEAR);
-			vmf->told = true;
-		}
-	} while (fact == FAULT_AGAIN);
+	}
 	if (vmf->told)
 		notify_end(mm, addr, addr + PAGE_SIZE, MMU_NOTIFY_CLEAR);
 	vmf->told = false;

@@ -94,11 +94,23 @@ static int wait_for_room(struct faultin *fi)
 	return cut_wait_room(fi->mm->machine, deadline(fi)) ? 0 : -ENOSPC;
 }
 
-/* What the handler could not do is done here, or is an error.  mapping's file is kept open. */
+/* A file's page is claimed for a commit, or a commit waits for pins: until that is over. */
+static int wait_for_commit(struct faultin *fi, struct vm_fault *vmf, struct address_space *mapping)
+{
+	bool over;
+
+	atomic_fetch_add(&mapping->users, 1); /* without the lock the VMA may go: the file stays open */
+	drop_for_wait(fi);
+	over = vmf->page ? cut_wait_claim(mapping, vmf->page, deadline(fi)) : cut_wait_pins(mapping, deadline(fi));
+	atomic_fetch_sub(&mapping->users, 1);
+	return over ? 0 : -EBUSY;
+}
+
+/* What the handler could not do is done here, or is an error.  mapping: the VMA's, which may be gone. */
 static int resolve(struct faultin *fi, struct vm_fault *vmf, enum fault_fact fact,
                    struct address_space *mapping)
 {
-	int r = 0;
+	int r;
 
 	switch (fact) {
 	case FAULT_DONE:
@@ -111,19 +123,11 @@ static int resolve(struct faultin *fi, struct vm_fault *vmf, enum fault_fact fac
 	case FAULT_LIMIT:
 		return wait_for_room(fi);
 	case FAULT_WAIT_CLAIM:
-		if (fi->flags & FAULT_NOWAIT) {
-			r = 1;
-		} else {
-			drop_for_wait(fi);
-			r = cut_wait_claim(mapping, vmf->page, deadline(fi)) ? 0 : -EBUSY;
-		}
+		r = fi->flags & FAULT_NOWAIT ? 1 : wait_for_commit(fi, vmf, mapping);
 		put_internal(fi->mm->machine, vmf->page);
 		return r;
 	case FAULT_WAIT_PINS:
-		if (fi->flags & FAULT_NOWAIT)
-			return 1;
-		drop_for_wait(fi);
-		return cut_wait_pins(mapping, deadline(fi)) ? 0 : -EBUSY;
+		return fi->flags & FAULT_NOWAIT ? 1 : wait_for_commit(fi, vmf, mapping);
 	case FAULT_ACCESS:
 		return -EACCES;
 	case FAULT_ERROR:
@@ -156,8 +160,8 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 		.vma = vma, .addr = addr, .flags = fi->flags, .want = fi->want,
 	};
 	struct address_space *mapping;
+	bool private; /* its translation was installed with its slot */
 	enum fault_fact fact;
-	bool whole;
 	int r, around = 0;
 
 	if (!vma) {
@@ -169,8 +173,7 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 		.start = vma->start, .pgoff = vma->pgoff, .mapping = vma->mapping,
 	};
 	mapping = vma->mapping;
-	whole = vma_private(vma); /* its translation was installed with its slot */
-	atomic_fetch_add(&mapping->users, 1);
+	private = vma_private(vma);
 	/* Once a fault: what the last look read must not go before this one sees it. */
 	if (!fi->looked && !(fi->flags & FAULT_NOWAIT))
 		reclaim_keep(fi->mm->machine, mapping_kind(mapping), READAHEAD_MAX);
@@ -182,11 +185,10 @@ static int faultin_once(struct faultin *fi, unsigned long addr, bool *done)
 		fi->dropped = true;
 	}
 	*done = fact == FAULT_DONE;
-	if (*done && !whole && (fi->flags & FAULT_WINDOW ? !(fi->flags & FAULT_WRITE) : fi->want > 1))
+	if (*done && !private && (fi->flags & FAULT_WINDOW ? !(fi->flags & FAULT_WRITE) : fi->want > 1))
 		around = fault_around(vma, addr, addr + (fi->want > 16 ? fi->want : 16) * PAGE_SIZE,
 		                      fi->flags & FAULT_WINDOW);
 	r = around ? around : resolve(fi, &vmf, fact, mapping);
-	atomic_fetch_sub(&mapping->users, 1);
 	if (r < 0)
 		note_failure(fi, addr, &copy, r);
 	return r == -EACCES ? -EFAULT : r;
