@@ -33,7 +33,7 @@ static int check_words(struct pinfold *m, uint64_t *refs)
 		pins += pc_pins(c);
 		*refs += pc_refs(c);
 	}
-	if (pins != vmstat_pins(m, PINS_ACQUIRED) - vmstat_pins(m, PINS_RELEASED)) {
+	if (pins != vmstat_pinned(m)) {
 		debug_broken("I4: pins counted on pages are not acquired minus released", NULL);
 		bad++;
 	}
@@ -71,11 +71,6 @@ PINFOLD_EXPORT int pinfold_check(struct pinfold *m)
 	return r;
 }
 
-static uint64_t event(struct pinfold *m, enum vm_event e)
-{
-	return atomic_load_explicit(&m->event[e], memory_order_relaxed);
-}
-
 static void frames(struct pinfold *m, struct pinfold_stats *s)
 {
 	for (uint32_t i = 0; i < m->nr_frames; i++) {
@@ -95,43 +90,48 @@ static void frames(struct pinfold *m, struct pinfold_stats *s)
 
 static void events(struct pinfold *m, struct pinfold_stats *s)
 {
-	s->faults_missing = event(m, FAULTS_MISSING);
-	s->faults_minor = event(m, FAULTS_MINOR);
-	s->faults_write = event(m, FAULTS_WRITE);
-	s->faults_failed = event(m, FAULTS_FAILED);
-	s->slow_pins = event(m, SLOW_PINS);
-	s->pages_read = event(m, PAGES_READ);
-	s->read_calls = event(m, READ_CALLS);
-	s->evicted = event(m, EVICTED);
-	s->evict_skipped_pinned = event(m, SKIPPED_PINNED);
-	s->evict_skipped_dirty = event(m, SKIPPED_DIRTY);
-	s->evict_second_chance = event(m, SECOND_CHANCE);
-	s->commits = event(m, COMMITS);
-	s->commit_pages = event(m, COMMIT_PAGES);
-	s->claims_by_writer = event(m, CLAIMS_WRITER);
-	s->claims_by_committer = event(m, CLAIMS_COMMITTER);
-	s->journal_bytes = event(m, JOURNAL_BYTES);
-	s->home_bytes = event(m, HOME_BYTES);
-	s->flushes = event(m, FLUSHES);
-	s->checkpoints = event(m, CHECKPOINTS);
-	s->window_installs = event(m, WINDOW_INSTALLS);
-	s->window_drops = event(m, WINDOW_DROPS);
-	s->zero_maps = event(m, ZERO_MAPS);
-	s->cow_copied = event(m, COW_COPIED);
-	s->cow_reused = event(m, COW_REUSED);
-	s->unshared = event(m, UNSHARED);
-	s->folios_mapped = event(m, FOLIOS_MAPPED);
-	s->folio_fallbacks = event(m, FOLIO_FALLBACKS);
-	s->folios_split = event(m, FOLIOS_SPLIT);
-	s->mappings_split = event(m, MAPPINGS_SPLIT);
-	s->forks = event(m, FORKS);
-	s->leaves_shared = event(m, LEAVES_SHARED);
-	s->leaves_copied = event(m, LEAVES_COPIED);
-	s->fork_copied = event(m, FORK_COPIED);
-	s->moved_tables = event(m, MOVED_TABLES);
-	s->moved_slots = event(m, MOVED_SLOTS);
-	s->window_evicted = event(m, WINDOW_EVICTED);
-	s->notified = event(m, NOTIFIED);
+	uint64_t sum[NR_VM_EVENTS];
+
+	vmstat_read(m, sum);
+	s->pins_acquired = sum[PINS_ACQUIRED];
+	s->pins_released = sum[PINS_RELEASED];
+	s->faults_missing = sum[FAULTS_MISSING];
+	s->faults_minor = sum[FAULTS_MINOR];
+	s->faults_write = sum[FAULTS_WRITE];
+	s->faults_failed = sum[FAULTS_FAILED];
+	s->slow_pins = sum[SLOW_PINS];
+	s->pages_read = sum[PAGES_READ];
+	s->read_calls = sum[READ_CALLS];
+	s->evicted = sum[EVICTED];
+	s->evict_skipped_pinned = sum[SKIPPED_PINNED];
+	s->evict_skipped_dirty = sum[SKIPPED_DIRTY];
+	s->evict_second_chance = sum[SECOND_CHANCE];
+	s->commits = sum[COMMITS];
+	s->commit_pages = sum[COMMIT_PAGES];
+	s->claims_by_writer = sum[CLAIMS_WRITER];
+	s->claims_by_committer = sum[CLAIMS_COMMITTER];
+	s->journal_bytes = sum[JOURNAL_BYTES];
+	s->home_bytes = sum[HOME_BYTES];
+	s->flushes = sum[FLUSHES];
+	s->checkpoints = sum[CHECKPOINTS];
+	s->window_installs = sum[WINDOW_INSTALLS];
+	s->window_drops = sum[WINDOW_DROPS];
+	s->zero_maps = sum[ZERO_MAPS];
+	s->cow_copied = sum[COW_COPIED];
+	s->cow_reused = sum[COW_REUSED];
+	s->unshared = sum[UNSHARED];
+	s->folios_mapped = sum[FOLIOS_MAPPED];
+	s->folio_fallbacks = sum[FOLIO_FALLBACKS];
+	s->folios_split = sum[FOLIOS_SPLIT];
+	s->mappings_split = sum[MAPPINGS_SPLIT];
+	s->forks = sum[FORKS];
+	s->leaves_shared = sum[LEAVES_SHARED];
+	s->leaves_copied = sum[LEAVES_COPIED];
+	s->fork_copied = sum[FORK_COPIED];
+	s->moved_tables = sum[MOVED_TABLES];
+	s->moved_slots = sum[MOVED_SLOTS];
+	s->window_evicted = sum[WINDOW_EVICTED];
+	s->notified = sum[NOTIFIED];
 }
 
 PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *stats)
@@ -144,8 +144,6 @@ PINFOLD_EXPORT int pinfold_get_stats(struct pinfold *m, struct pinfold_stats *st
 	if (!stats || stats->size < sizeof(size_t) || stats->size > sizeof(s))
 		return -EINVAL;
 	s.size = stats->size;
-	s.pins_acquired = vmstat_pins(m, PINS_ACQUIRED);
-	s.pins_released = vmstat_pins(m, PINS_RELEASED);
 	frames(m, &s);
 	events(m, &s);
 	s.fast_pins = s.pins_acquired - s.slow_pins;

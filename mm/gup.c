@@ -425,7 +425,7 @@ static long gup_loop(struct gup *g)
 	}
 	call_end();
 	if (g->pages) {
-		count_pins(PINS_ACQUIRED, g->done - g->zeroes);
+		count_own(PINS_ACQUIRED, g->done - g->zeroes);
 		count_event(m, SLOW_PINS, g->done - g->zeroes);
 	}
 	return g->done ? (long)g->done : first;
@@ -614,7 +614,7 @@ static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_p
 	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
 		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
 	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
-	count_pins(PINS_ACQUIRED, done);
+	count_own(PINS_ACQUIRED, done);
 	if (likely(done == nr))
 		return nr_pages;
 	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
@@ -668,6 +668,6 @@ PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsign
 	             atomic_load(&mm->table_seq) != seq))
 		return gup_fast_again(start, gup_flags, pages, page);
 	pages[0] = page;
-	count_pins(PINS_ACQUIRED, 1);
+	count_own(PINS_ACQUIRED, 1);
 	return 1;
 }

@@ -240,7 +240,7 @@ static bool frames_out(struct pinfold *m)
 /* The leak equation: with everything closed nothing is out. */
 static void check_leaks(struct pinfold *m)
 {
-	VM_WARN_ON(vmstat_pins(m, PINS_ACQUIRED) != vmstat_pins(m, PINS_RELEASED));
+	VM_WARN_ON(vmstat_pinned(m));
 	for (int i = 0; i < TABLE_LEVELS; i++)
 		VM_WARN_ON(m->tables[i].live);
 	VM_WARN_ON(m->nodes.live || m->vmas.live || m->fills.live || m->chunks.live);

@@ -41,7 +41,7 @@ static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
 		return 0;
 	if (unlikely(dec_done(m, head, page_put_pins(head, n))))
 		return -EINVAL;
-	count_pins(PINS_RELEASED, n);
+	count_own(PINS_RELEASED, n);
 	return 0;
 }
 
@@ -52,7 +52,7 @@ static __attribute__((noinline, cold)) int put_end(struct page *page, int fact)
 		return 0;
 	if (dec_done(current.machine, page, fact))
 		return -EINVAL;
-	count_pins(PINS_RELEASED, 1);
+	count_own(PINS_RELEASED, 1);
 	return 0;
 }
 
@@ -85,7 +85,7 @@ PINFOLD_EXPORT int put_user_page(struct page *page)
 	fact = page_put_pins(page, 1);
 	if (unlikely(fact))
 		return put_end(page, fact);
-	count_pins(PINS_RELEASED, 1);
+	count_own(PINS_RELEASED, 1);
 	return 0;
 }
 
@@ -111,7 +111,7 @@ put_plain(struct page **pages, unsigned long n, uint32_t mask, uint32_t want)
 			freed++; /* counted by put_end(), or the zero page */
 		}
 	}
-	count_pins(PINS_RELEASED, i - freed);
+	count_own(PINS_RELEASED, i - freed);
 	return i;
 }
 

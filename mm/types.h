@@ -289,11 +289,9 @@ enum vm_event {
 	CLAIMS_COMMITTER, JOURNAL_BYTES, HOME_BYTES, FLUSHES, CHECKPOINTS, WINDOW_INSTALLS,
 	WINDOW_DROPS, SLOW_PINS, INVARIANTS_BROKEN, ZERO_MAPS, COW_COPIED, COW_REUSED, UNSHARED,
 	FOLIOS_MAPPED, FOLIO_FALLBACKS, FOLIOS_SPLIT, MAPPINGS_SPLIT, FORKS, LEAVES_SHARED, LEAVES_COPIED,
-	FORK_COPIED, MOVED_TABLES, MOVED_SLOTS, WINDOW_EVICTED, NOTIFIED, NR_VM_EVENTS
+	FORK_COPIED, MOVED_TABLES, MOVED_SLOTS, WINDOW_EVICTED, NOTIFIED, PINS_ACQUIRED, PINS_RELEASED,
+	NR_VM_EVENTS
 };
-
-/* Per-thread counts, folded into the machine's: see vmstat.h. */
-enum pin_stat { PINS_ACQUIRED, PINS_RELEASED, NR_PIN_STATS };
 
 /* Free 4 KiB frames close at hand: threads are spread over them, so that they do not meet on alloc_lock. */
 #define FRAME_CACHES 16u
@@ -362,8 +360,7 @@ struct pinfold {
 	struct pinfold_file *files; /* commit_lock */
 	_Atomic uint64_t nr_files, nr_mms, nr_vmas; /* live ones */
 
-	_Atomic uint64_t event[NR_VM_EVENTS];
-	_Atomic uint64_t pin_stat[NR_PIN_STATS];
+	_Atomic uint64_t event[NR_VM_EVENTS]; /* but for what threads have not folded in yet: vmstat.h */
 };
 
 /* Pages of one flight to the disk: 1 MiB. */

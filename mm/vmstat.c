@@ -14,11 +14,12 @@ static struct current_thread *threads; /* threads_lock */
  * twice for a reader; both sides take the lock. */
 static void fold(struct current_thread *t)
 {
-	for (int i = 0; t->machine && i < NR_PIN_STATS; i++) {
-		uint64_t v = atomic_load_explicit(&t->stat[i], memory_order_relaxed);
+	for (int i = 0; t->machine && i < NR_VM_EVENTS; i++) {
+		uint64_t v = atomic_load_explicit(&t->event[i], memory_order_relaxed);
 
-		atomic_fetch_add_explicit(&t->machine->pin_stat[i], v, memory_order_relaxed);
-		atomic_store_explicit(&t->stat[i], 0, memory_order_relaxed);
+		if (v)
+			atomic_fetch_add_explicit(&t->machine->event[i], v, memory_order_relaxed);
+		atomic_store_explicit(&t->event[i], 0, memory_order_relaxed);
 	}
 }
 
@@ -85,17 +86,23 @@ void vmstat_attach(struct pinfold *m)
 	host_unlock(&threads_lock);
 }
 
-uint64_t vmstat_pins(struct pinfold *m, enum pin_stat which)
+void vmstat_read(struct pinfold *m, uint64_t sum[NR_VM_EVENTS])
 {
-	uint64_t sum;
-
 	host_lock(&threads_lock);
-	sum = atomic_load_explicit(&m->pin_stat[which], memory_order_relaxed);
+	for (int i = 0; i < NR_VM_EVENTS; i++)
+		sum[i] = atomic_load_explicit(&m->event[i], memory_order_relaxed);
 	for (struct current_thread *t = threads; t; t = t->next)
-		if (t->machine == m)
-			sum += atomic_load_explicit(&t->stat[which], memory_order_relaxed);
+		for (int i = 0; t->machine == m && i < NR_VM_EVENTS; i++)
+			sum[i] += atomic_load_explicit(&t->event[i], memory_order_relaxed);
 	host_unlock(&threads_lock);
-	return sum;
+}
+
+uint64_t vmstat_pinned(struct pinfold *m)
+{
+	uint64_t sum[NR_VM_EVENTS];
+
+	vmstat_read(m, sum);
+	return sum[PINS_ACQUIRED] - sum[PINS_RELEASED];
 }
 
 void vmstat_detach_all(struct pinfold *m)

@@ -2,9 +2,9 @@
 /*
  * vmstat.h - the calling thread's own state, and the machine's counters.
  *
- * Pins are counted per thread, so that a pin costs one locked add and not two: a thread's numbers
- * belong to one machine at a time and are folded into it when the thread turns to another or ends.
- * The block is thread-local memory, so that the first pin of a thread allocates nothing.
+ * Events are counted per thread, so that a pin costs one locked add and not two, and faults of two threads
+ * do not meet: a thread's numbers belong to one machine at a time and are folded into it when the thread
+ * turns to another or ends.  A thread that never pinned counts in the machine.  The block is thread-local memory, so that the first pin of a thread allocates nothing.
  */
 #ifndef PINFOLD_VMSTAT_H
 #define PINFOLD_VMSTAT_H
@@ -22,7 +22,7 @@ struct current_thread {
 	/* Whose counts these are; NULL: none yet. */
 	struct pinfold *machine;
 	struct page *pages, *pages_end; /* machine's records: put_user_page() checks against them */
-	_Atomic uint64_t stat[NR_PIN_STATS]; /* written by the thread, read by anyone */
+	_Atomic uint64_t event[NR_VM_EVENTS]; /* written by the thread, read by anyone */
 	struct mm_struct *mm;         /* pinfold_use_mm() */
 	/* The leaf that the last fast pin walked to, good while walk_mm's table_seq is walk_seq. */
 	const struct mm_struct *walk_mm;
@@ -62,8 +62,10 @@ static inline void call_end(void)
 
 /* Makes m the machine whose pins the thread counts: at a thread's first pin, and at each change. */
 void vmstat_attach(struct pinfold *m);
-/* Exact at rest: machine's own plus every thread's. */
-uint64_t vmstat_pins(struct pinfold *m, enum pin_stat which);
+/* Exact at rest: the machine's own plus every thread's. */
+void vmstat_read(struct pinfold *m, uint64_t sum[NR_VM_EVENTS]);
+/* Pins acquired and not released. */
+uint64_t vmstat_pinned(struct pinfold *m);
 /* Forgets a machine that is about to go. */
 void vmstat_detach_all(struct pinfold *m);
 /* True in a forked child of a process that had a machine. */
@@ -71,17 +73,20 @@ extern bool vmstat_in_child;
 /* In a forked child: only the calling thread is left. */
 void vmstat_child(void);
 
-/* Plain load and store: only the owner writes, readers want no torn value. */
-static inline void count_pins(enum pin_stat which, uint64_t n)
+/* For a thread whose machine it is.  Plain load and store: only the owner writes, readers want no torn value. */
+static inline void count_own(enum vm_event e, uint64_t n)
 {
-	uint64_t v = atomic_load_explicit(&current.stat[which], memory_order_relaxed);
+	uint64_t v = atomic_load_explicit(&current.event[e], memory_order_relaxed);
 
-	atomic_store_explicit(&current.stat[which], v + n, memory_order_relaxed);
+	atomic_store_explicit(&current.event[e], v + n, memory_order_relaxed);
 }
 
 static inline void count_event(struct pinfold *m, enum vm_event e, uint64_t n)
 {
-	atomic_fetch_add_explicit(&m->event[e], n, memory_order_relaxed);
+	if (likely(current.machine == m))
+		count_own(e, n);
+	else
+		atomic_fetch_add_explicit(&m->event[e], n, memory_order_relaxed);
 }
 
 /* The thread's section of mapping, or NULL. */
