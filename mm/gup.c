@@ -11,7 +11,6 @@
 
 #include "lib/export.h"
 #include "mm/debug.h"
-#include "mm/gup_fast.h"
 #include "mm/reclaim.h"
 #include "mm/registry.h"
 
@@ -241,12 +240,6 @@ static int check_vma(const struct vm_area_struct *vma, unsigned flags)
 	return (vma->prot & PINFOLD_PROT_READ) || (flags & FOLL_FORCE) ? 0 : -EFAULT;
 }
 
-static uint32_t sticky_of(unsigned flags)
-{
-	return PG_referenced | (flags & FOLL_WRITE ? PG_wpinned : 0) |
-	       (flags & FOLL_LONGTERM ? PG_longterm : 0);
-}
-
 /* What a slot is good for, asked under its lock. */
 enum slot_fact { SLOT_TAKE, SLOT_TAKE_ZERO, SLOT_FAULT, SLOT_UNSHARE };
 
@@ -289,7 +282,7 @@ static int pin_page(struct gup *g, struct pt_pos *pos, struct page *page)
 	if (head->order)
 		folio_marks(head, page_tail(page), 1, true);
 	/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
-	return pin_units(g->fi.mm->machine, head, 1, sticky_of(g->flags)) ? 0 : -ENOMEM;
+	return page_pin(g->fi.mm->machine, head, 1, pin_flags(g->flags)) ? 0 : -ENOMEM;
 }
 
 /* Pins what the slot shows.  The lock keeps the slot, and with it the page, from changing.  NULL: a fault is needed, for
@@ -325,7 +318,7 @@ static void unpin(struct gup *g, struct page *page)
 	struct pinfold *m = g->fi.mm->machine;
 
 	if (page != m->zero)
-		gup_fast_undo(m, page_head(page), 1);
+		page_unpin(m, page_head(page), 1);
 }
 
 /* Many pages missing: start reading them together before the first is waited for. */
@@ -433,8 +426,7 @@ static long gup_loop(struct gup *g)
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-/* Checked once, here, for every call.  0 or -errno. */
-static long check_args(unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
+long gup_check(unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
 {
 	if ((flags & ~(unsigned)GUP_FLAGS) || (!pages && (flags & FOLL_LONGTERM)))
 		return -EINVAL;
@@ -518,7 +510,7 @@ PINFOLD_EXPORT long get_user_pages_remote(struct task_struct *tsk, struct mm_str
 
 	(void)tsk; /* 5.2 counts its faults; nobody here has such a counter */
 	if (!r)
-		r = check_args(start, nr_pages, gup_flags, pages);
+		r = gup_check(start, nr_pages, gup_flags, pages);
 	if (!r && vmas && (locked || in_window(vmas, nr_pages * sizeof(*vmas))))
 		r = locked ? -EINVAL : -EFAULT;
 	if (r || !nr_pages)
@@ -557,117 +549,7 @@ PINFOLD_EXPORT long get_user_pages_unlocked(unsigned long start, unsigned long n
 {
 	int err;
 	struct mm_struct *mm = current_mm(&err);
-	long r = mm ? check_args(start, nr_pages, gup_flags, pages) : err;
+	long r = mm ? gup_check(start, nr_pages, gup_flags, pages) : err;
 
 	return r || !nr_pages ? r : pin_range(mm, start, nr_pages, gup_flags, pages);
-}
-
-/* What the lockless path needs of a slot. */
-static inline uint64_t fast_need(unsigned flags)
-{
-	uint64_t need = SLOT_PRESENT;
-
-	if (!(flags & FOLL_WRITE))
-		return need | SLOT_PINR | (flags & FOLL_LONGTERM ? SLOT_LTR : 0);
-	need |= SLOT_WRITE | SLOT_PINW;
-	return flags & FOLL_LONGTERM ? need | SLOT_LTW : need;
-}
-
-#define FAST_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_LONGTERM | FOLL_FORCE)
-
-/* The rest of get_user_pages_fast(): what was not pinned, and everything that is wrong. */
-static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, int done,
-                                                   unsigned flags, struct page **pages)
-{
-	int err;
-	struct mm_struct *mm = current_mm(&err);
-	long r;
-
-	if (nr <= 0)
-		return nr < 0 || (flags & ~(unsigned)FAST_FLAGS) ? -EINVAL : 0; /* A2 */
-	r = mm ? check_args(start, (unsigned long)nr, flags, pages) : err;
-	if (!r && (flags & ~(unsigned)FAST_FLAGS))
-		r = -EINVAL; /* A16 */
-	if (r)
-		return (int)r;
-	if (unlikely(current.machine != mm->machine)) { /* before the first pin is counted */
-		vmstat_attach(mm->machine);
-		return get_user_pages_fast(start, nr, flags, pages);
-	}
-	r = pin_range(mm, start + ((unsigned long)done << PAGE_SHIFT), (unsigned long)(nr - done), flags,
-	              pages ? pages + done : NULL);
-	if (r < 0)
-		return done ? done : (int)r; /* P3 */
-	return done + (int)r;
-}
-
-/* All but one plain page. */
-static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_pages, unsigned gup_flags,
-                                                   struct page **pages)
-{
-	struct mm_struct *mm = current.mm;
-	unsigned long nr = (unsigned long)(long)nr_pages, done;
-
-	/* One test for all that is not plain; the slow end tells the cases apart. */
-	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
-	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
-	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
-		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
-	done = gup_fast(mm, start, nr, fast_need(gup_flags), sticky_of(gup_flags), pages);
-	count_own(PINS_ACQUIRED, done);
-	if (likely(done == nr))
-		return nr_pages;
-	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
-}
-
-/* A pin of one page that was not confirmed. */
-static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, unsigned gup_flags,
-                                                          struct page **pages, struct page *page)
-{
-	gup_fast_undo(current.machine, page, 1);
-	return gup_fast_many(start, 1, gup_flags, pages);
-}
-
-/*
- * One page of its own folio, the same steps as gup_fast_leaf() without loops and calls.  A locked add waits
- * for every store before it, so spilled and saved registers cost more here than the walk: whatever is not
- * plain is a jump to gup_fast_many(), which looks at everything again.
- */
-PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
-                                       struct page **pages)
-{
-	struct mm_struct *mm = current.mm;
-	uint64_t need = SLOT_PRESENT | SLOT_PINR, seq, s;
-	uint32_t sticky = PG_referenced;
-	const struct table *leaf;
-	const slot_t *slot;
-	struct page *page;
-
-	start &= PAGE_MASK;
-	if (unlikely(nr_pages != 1 || !mm || !pages || mm->machine != current.machine ||
-	             (gup_flags & ~(unsigned)(FAST_FLAGS & ~FOLL_LONGTERM)) || start >= VMA_HIGHEST ||
-	             (unsigned long)pages < atomic_load_explicit(&window_highest, memory_order_relaxed)))
-		return gup_fast_many(start, nr_pages, gup_flags, pages);
-	if (gup_flags & FOLL_WRITE) {
-		need = SLOT_PRESENT | SLOT_WRITE | SLOT_PINW;
-		sticky = PG_referenced | PG_wpinned;
-	}
-	seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
-	leaf = gup_fast_walk(mm, start, seq);
-	if (unlikely(!leaf))
-		return gup_fast_many(start, 1, gup_flags, pages);
-	slot = &leaf->e[(start >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
-	s = atomic_load_explicit(slot, memory_order_acquire);
-	page = &current.pages[s >> PAGE_SHIFT];
-	if (unlikely((s & (need | SLOT_FOLIO)) != need ||
-	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire))))
-		return gup_fast_many(start, 1, gup_flags, pages);
-	if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE ||
-	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire)) ||
-	             atomic_load(slot) != s ||
-	             atomic_load(&mm->table_seq) != seq))
-		return gup_fast_again(start, gup_flags, pages, page);
-	pages[0] = page;
-	count_own(PINS_ACQUIRED, 1);
-	return 1;
 }

@@ -8,6 +8,7 @@
 
 #include "mm/fault.h"
 #include "mm/handle.h"
+#include "pinfold/gup.h"
 
 /* An mm with its lock, and what an access wants of it. */
 struct faultin {
@@ -34,6 +35,16 @@ void faultin_unlock(struct faultin *fi);
 
 /* The thread's live mm; NULL and *err. */
 struct mm_struct *current_mm(int *err);
+
+/* The arguments of a pin call, checked once.  0 or -errno. */
+long gup_check(unsigned long start, unsigned long nr, unsigned flags, struct page **pages);
+
+/* The page flags that a pin of this kind sets. */
+static inline uint32_t pin_flags(unsigned gup_flags)
+{
+	return PG_referenced | (gup_flags & FOLL_WRITE ? PG_wpinned : 0) |
+	       (gup_flags & FOLL_LONGTERM ? PG_longterm : 0);
+}
 
 /* As get_user_pages_unlocked(), for a given mm. */
 long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned gup_flags,

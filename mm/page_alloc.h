@@ -62,6 +62,22 @@ static inline bool page_get_units(struct pinfold *m, struct page *head, uint64_t
 	return false;
 }
 
+/* Counts n pins on a folio's head; sticky: their page flags.  False: refused, and nothing counted. */
+static inline bool page_pin(struct pinfold *m, struct page *head, unsigned n, uint32_t sticky)
+{
+	page_mark_pin(head, sticky);
+	if (unlikely(!page_get_units(m, head, PC_PIN, n)))
+		return false;
+	page_mark_pin(head, sticky);
+	return true;
+}
+
+/* Takes off n pins that were counted and not handed out. */
+static inline void page_unpin(struct pinfold *m, struct page *head, uint64_t n)
+{
+	dec_done(m, head, page_dec(head, PC_PIN, n));
+}
+
 /* I2, I3 for the allocator's own lists; the number of violations. */
 int page_alloc_check(struct pinfold *m);
 

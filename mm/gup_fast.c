@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gup_fast.h - the lockless walk (decision D8).  It may only say "not me": what it does not pin is the
- * slow path's.  Included by gup.c alone, inline because a call costs as much as the walk.
+ * gup_fast.c - the lockless walk (decision D8).  It may only say "not me": what it does not pin is the
+ * slow path's.
  *
  * No lock, no system call, no allocation.  For a run of one folio's pages: one xadd.  The order:
  *   1 sample mm->table_seq          (acquire; partner: the release bump in pgtable.c)
@@ -12,24 +12,17 @@
  *   5 look at the flags again, load the slot again (seq_cst: not before 4), compare the sequence: any
  *     change undoes
  */
-#ifndef PINFOLD_GUP_FAST_H
-#define PINFOLD_GUP_FAST_H
+#include <errno.h>
 
-#include "mm/page_alloc.h"
-#include "mm/pgtable.h"
-#include "mm/vmstat.h"
+#include "lib/export.h"
+#include "mm/gup.h"
+#include "mm/registry.h"
 
 static inline __attribute__((always_inline)) const struct table *
 gup_fast_child(const struct table *t, unsigned long addr, unsigned level)
 {
 	return (const struct table *)(uintptr_t)atomic_load_explicit(
 		&t->e[(addr >> (PAGE_SHIFT + 9 * level)) & (TABLE_SLOTS - 1)], memory_order_acquire);
-}
-
-/* Undoes n pins that were not confirmed. */
-static __attribute__((noinline, cold)) void gup_fast_undo(struct pinfold *m, struct page *head, uint64_t n)
-{
-	dec_done(m, head, page_dec(head, PC_PIN, n));
 }
 
 /* How many of the following slots show the next pages of the same folio. */
@@ -56,16 +49,6 @@ static inline bool gup_fast_same(const slot_t *slot, uint64_t s, unsigned n)
 	return same;
 }
 
-/* Counts n pins on a folio's head.  False: refused, nothing counted. */
-static inline bool pin_units(struct pinfold *m, struct page *head, unsigned n, uint32_t sticky)
-{
-	page_mark_pin(head, sticky);
-	if (unlikely(!page_get_units(m, head, PC_PIN, n)))
-		return false;
-	page_mark_pin(head, sticky);
-	return true;
-}
-
 /*
  * Are the pins that were counted on head those of its pages [first, first + n), which the slots showed as s?  A page's
  * slot is cleared before its frame is freed or its folio split.  But the same frames may have come back to the same slots
@@ -87,10 +70,10 @@ static inline unsigned gup_fast_pages(struct pinfold *m, struct page *head, unsi
                                       const slot_t *slot, uint64_t s, unsigned slots, uint32_t sticky,
                                       struct page **pages)
 {
-	if (unlikely(!pin_units(m, head, n, sticky)))
+	if (unlikely(!page_pin(m, head, n, sticky)))
 		return 0;
 	if (unlikely(!gup_fast_confirm(head, first, n, slot, s, slots))) {
-		gup_fast_undo(m, head, n);
+		page_unpin(m, head, n);
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -145,12 +128,12 @@ gup_fast_leaf(struct pinfold *m, const slot_t *slot, unsigned nr, uint64_t need,
 		}
 		page_mark_pin(page, sticky);
 		if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE)) {
-			gup_fast_undo(m, page, 1);
+			page_unpin(m, page, 1);
 			break;
 		}
 		page_mark_pin(page, sticky);
 		if (unlikely(atomic_load(&slot[done]) != s)) {
-			gup_fast_undo(m, page, 1);
+			page_unpin(m, page, 1);
 			break;
 		}
 		pages[done++] = page;
@@ -235,7 +218,7 @@ gup_fast(struct mm_struct *mm, unsigned long addr, unsigned long nr, uint64_t ne
 		 * it counts. */
 		if (unlikely(atomic_load(&mm->table_seq) != seq)) {
 			for (unsigned i = 0; i < got; i++)
-				gup_fast_undo(mm->machine, page_head(pages[done + i]), 1);
+				page_unpin(mm->machine, page_head(pages[done + i]), 1);
 			break;
 		}
 		done += got;
@@ -246,4 +229,114 @@ gup_fast(struct mm_struct *mm, unsigned long addr, unsigned long nr, uint64_t ne
 	return done;
 }
 
-#endif
+/* ---- the call ---------------------------------------------------------------------------------- */
+
+/* What the lockless path needs of a slot. */
+static inline uint64_t fast_need(unsigned flags)
+{
+	uint64_t need = SLOT_PRESENT;
+
+	if (!(flags & FOLL_WRITE))
+		return need | SLOT_PINR | (flags & FOLL_LONGTERM ? SLOT_LTR : 0);
+	need |= SLOT_WRITE | SLOT_PINW;
+	return flags & FOLL_LONGTERM ? need | SLOT_LTW : need;
+}
+
+#define FAST_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_LONGTERM | FOLL_FORCE)
+
+/* The rest of get_user_pages_fast(): what was not pinned, and everything that is wrong. */
+static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, int done,
+                                                   unsigned flags, struct page **pages)
+{
+	int err;
+	struct mm_struct *mm = current_mm(&err);
+	long r;
+
+	if (nr <= 0)
+		return nr < 0 || (flags & ~(unsigned)FAST_FLAGS) ? -EINVAL : 0; /* A2 */
+	r = mm ? gup_check(start, (unsigned long)nr, flags, pages) : err;
+	if (!r && (flags & ~(unsigned)FAST_FLAGS))
+		r = -EINVAL; /* A16 */
+	if (r)
+		return (int)r;
+	if (unlikely(current.machine != mm->machine)) { /* before the first pin is counted */
+		vmstat_attach(mm->machine);
+		return get_user_pages_fast(start, nr, flags, pages);
+	}
+	r = pin_range(mm, start + ((unsigned long)done << PAGE_SHIFT), (unsigned long)(nr - done), flags,
+	              pages ? pages + done : NULL);
+	if (r < 0)
+		return done ? done : (int)r; /* P3 */
+	return done + (int)r;
+}
+
+/* All but one plain page. */
+static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_pages, unsigned gup_flags,
+                                                   struct page **pages)
+{
+	struct mm_struct *mm = current.mm;
+	unsigned long nr = (unsigned long)(long)nr_pages, done;
+
+	/* One test for all that is not plain; the slow end tells the cases apart. */
+	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
+	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
+	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
+		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
+	done = gup_fast(mm, start, nr, fast_need(gup_flags), pin_flags(gup_flags), pages);
+	count_own(PINS_ACQUIRED, done);
+	if (likely(done == nr))
+		return nr_pages;
+	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
+}
+
+/* A pin of one page that was not confirmed. */
+static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, unsigned gup_flags,
+                                                          struct page **pages, struct page *page)
+{
+	page_unpin(current.machine, page, 1);
+	return gup_fast_many(start, 1, gup_flags, pages);
+}
+
+/*
+ * One page of its own folio, the same steps as gup_fast_leaf() without loops and calls.  A locked add waits
+ * for every store before it, so spilled and saved registers cost more here than the walk: whatever is not
+ * plain is a jump to gup_fast_many(), which looks at everything again.
+ */
+PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
+                                       struct page **pages)
+{
+	struct mm_struct *mm = current.mm;
+	uint64_t need = SLOT_PRESENT | SLOT_PINR, seq, s;
+	uint32_t sticky = PG_referenced;
+	const struct table *leaf;
+	const slot_t *slot;
+	struct page *page;
+
+	start &= PAGE_MASK;
+	if (unlikely(nr_pages != 1 || !mm || !pages || mm->machine != current.machine ||
+	             (gup_flags & ~(unsigned)(FAST_FLAGS & ~FOLL_LONGTERM)) || start >= VMA_HIGHEST ||
+	             (unsigned long)pages < atomic_load_explicit(&window_highest, memory_order_relaxed)))
+		return gup_fast_many(start, nr_pages, gup_flags, pages);
+	if (gup_flags & FOLL_WRITE) {
+		need = SLOT_PRESENT | SLOT_WRITE | SLOT_PINW;
+		sticky = PG_referenced | PG_wpinned;
+	}
+	seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
+	leaf = gup_fast_walk(mm, start, seq);
+	if (unlikely(!leaf))
+		return gup_fast_many(start, 1, gup_flags, pages);
+	slot = &leaf->e[(start >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
+	s = atomic_load_explicit(slot, memory_order_acquire);
+	page = &current.pages[s >> PAGE_SHIFT];
+	if (unlikely((s & (need | SLOT_FOLIO)) != need ||
+	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire))))
+		return gup_fast_many(start, 1, gup_flags, pages);
+	if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE ||
+	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire)) ||
+	             atomic_load(slot) != s ||
+	             atomic_load(&mm->table_seq) != seq))
+		return gup_fast_again(start, gup_flags, pages, page);
+	pages[0] = page;
+	count_own(PINS_ACQUIRED, 1);
+	return 1;
+}
