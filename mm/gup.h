@@ -8,7 +8,6 @@
 
 #include "mm/fault.h"
 #include "mm/handle.h"
-#include "pinfold/gup.h"
 
 /* An mm with its lock, and what an access wants of it. */
 struct faultin {
