@@ -1121,8 +1121,8 @@ static void hits_make_no_system_call_and_allocate_nothing(void **state)
 	struct trapped_run t = { 0 };
 	struct world w;
 
-	if (THREAD_SANITIZER) {
-		print_message("skipped: the thread sanitizer makes system calls of its own\n");
+	if (SANITIZER) {
+		print_message("skipped: a sanitizer makes system calls of its own\n");
 		skip();
 	}
 	WORLD(w, *state);

@@ -44,11 +44,16 @@
 #define SHARED PINFOLD_MAP_SHARED
 #define HELPER static inline __attribute__((unused))
 
-/* gcc's thread sanitizer maps memory of its own anywhere and holds signals back. */
+/* gcc's thread sanitizer maps memory of its own anywhere and holds signals back; both make system calls of their own. */
 #ifdef __SANITIZE_THREAD__
 #define THREAD_SANITIZER true
 #else
 #define THREAD_SANITIZER false
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZER true
+#else
+#define SANITIZER THREAD_SANITIZER
 #endif
 
 #define assert_ok(expr) assert_int_equal((expr), 0)
