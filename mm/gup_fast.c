@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "lib/export.h"
+#include "lib/records.h"
 #include "mm/gup.h"
 #include "mm/registry.h"
 
@@ -76,8 +77,7 @@ static inline unsigned gup_fast_pages(struct pinfold *m, struct page *head, unsi
 		page_unpin(m, head, n);
 		return 0;
 	}
-	for (unsigned i = 0; i < n; i++)
-		pages[i] = head + first + i;
+	records_fill(pages, head + first, n);
 	return n;
 }
 
@@ -152,23 +152,28 @@ static inline const struct table *gup_fast_dir(const struct mm_struct *mm, unsig
 	return likely(t) ? gup_fast_child(t, addr, 2) : NULL;
 }
 
+/* Did the thread's last walk go to the leaf of addr, and no table of its mm was removed or shared since?  The sequence is
+ * no other mm's. */
+static inline bool gup_fast_walked(unsigned long addr, uint64_t seq)
+{
+	return likely(current.walk_seq == seq && current.walk_tag == addr / LEAF_SIZE);
+}
+
 /* The leaf of addr, or NULL: none, a 2 MiB slot, or a leaf that is shared: then no page of it may be pinned (U1).
  * seq: mm's table sequence, sampled before. */
 static inline __attribute__((always_inline)) const struct table *
 gup_fast_walk(const struct mm_struct *mm, unsigned long addr, uint64_t seq)
 {
-	unsigned long tag = addr / LEAF_SIZE;
 	const struct table *t;
 	struct table *leaf;
 	uint64_t e;
 
-	/* No table was removed or shared since the last walk to this leaf: it is still there. */
-	if (likely(current.walk_mm == mm && current.walk_tag == tag && current.walk_seq == seq))
+	if (gup_fast_walked(addr, seq))
 		return current.walk_leaf;
 	t = gup_fast_dir(mm, addr);
 	if (unlikely(!t))
 		return NULL;
-	e = atomic_load_explicit(&t->e[tag % TABLE_SLOTS], memory_order_acquire);
+	e = atomic_load_explicit(&t->e[addr / LEAF_SIZE % TABLE_SLOTS], memory_order_acquire);
 	if (unlikely(!e || (e & ENTRY_FLAGS)))
 		return NULL;
 	leaf = (struct table *)(uintptr_t)e;
@@ -180,8 +185,7 @@ gup_fast_walk(const struct mm_struct *mm, unsigned long addr, uint64_t seq)
 	 */
 	if (!atomic_load_explicit(&leaf->pinned, memory_order_relaxed))
 		atomic_store_explicit(&leaf->pinned, 1, memory_order_relaxed);
-	current.walk_mm = mm;
-	current.walk_tag = tag;
+	current.walk_tag = addr / LEAF_SIZE;
 	current.walk_seq = seq;
 	current.walk_leaf = leaf;
 	return leaf;
@@ -277,6 +281,7 @@ static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_p
 	struct mm_struct *mm = current.mm;
 	unsigned long nr = (unsigned long)(long)nr_pages, done;
 
+	start &= PAGE_MASK;
 	/* One test for all that is not plain; the slow end tells the cases apart. */
 	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
 	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
@@ -290,53 +295,55 @@ static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_p
 }
 
 /* A pin of one page that was not confirmed. */
-static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, unsigned gup_flags,
+static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, int nr_pages, unsigned gup_flags,
                                                           struct page **pages, struct page *page)
 {
 	page_unpin(current.machine, page, 1);
-	return gup_fast_many(start, 1, gup_flags, pages);
+	return gup_fast_many(start, nr_pages, gup_flags, pages);
 }
 
 /*
- * One page of its own folio, the same steps as gup_fast_leaf() without loops and calls.  A locked add waits
- * for every store before it, so spilled and saved registers cost more here than the walk: whatever is not
- * plain is a jump to gup_fast_many(), which looks at everything again.
+ * One page of its own folio in the leaf of the thread's last walk, the same steps as gup_fast_leaf() without loops and
+ * calls.  A locked add waits for every store before it, so spilled and saved registers cost more here than the walk:
+ * whatever is not plain is a jump to gup_fast_many(), which looks at everything again.  The sticky flags are looked at
+ * once, after the count: a pin that finds one missing is undone, so that it need not be set before.
  */
-PINFOLD_EXPORT int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
-                                       struct page **pages)
+static inline __attribute__((always_inline)) int
+pin_one(unsigned long start, unsigned gup_flags, struct page **pages, uint64_t need, uint32_t sticky)
 {
 	struct mm_struct *mm = current.mm;
-	uint64_t need = SLOT_PRESENT | SLOT_PINR, seq, s;
-	uint32_t sticky = PG_referenced;
-	const struct table *leaf;
+	uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire), s;
 	const slot_t *slot;
 	struct page *page;
 
-	start &= PAGE_MASK;
-	if (unlikely(nr_pages != 1 || !mm || !pages || mm->machine != current.machine ||
-	             (gup_flags & ~(unsigned)(FAST_FLAGS & ~FOLL_LONGTERM)) || start >= VMA_HIGHEST ||
-	             (unsigned long)pages < atomic_load_explicit(&window_highest, memory_order_relaxed)))
-		return gup_fast_many(start, nr_pages, gup_flags, pages);
-	if (gup_flags & FOLL_WRITE) {
-		need = SLOT_PRESENT | SLOT_WRITE | SLOT_PINW;
-		sticky = PG_referenced | PG_wpinned;
-	}
-	seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
-	leaf = gup_fast_walk(mm, start, seq);
-	if (unlikely(!leaf))
+	if (!gup_fast_walked(start, seq))
 		return gup_fast_many(start, 1, gup_flags, pages);
-	slot = &leaf->e[(start >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
+	slot = &current.walk_leaf->e[(start >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
 	s = atomic_load_explicit(slot, memory_order_acquire);
 	page = &current.pages[s >> PAGE_SHIFT];
-	if (unlikely((s & (need | SLOT_FOLIO)) != need ||
-	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire))))
+	if (unlikely((s & (need | SLOT_FOLIO)) != need))
 		return gup_fast_many(start, 1, gup_flags, pages);
 	if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE ||
 	             (sticky & ~atomic_load_explicit(&page->flags, memory_order_acquire)) ||
-	             atomic_load(slot) != s ||
-	             atomic_load(&mm->table_seq) != seq))
-		return gup_fast_again(start, gup_flags, pages, page);
+	             atomic_load(slot) != s || atomic_load(&mm->table_seq) != seq))
+		return gup_fast_again(start, 1, gup_flags, pages, page);
 	pages[0] = page;
 	count_own(PINS_ACQUIRED, 1);
 	return 1;
+}
+
+PINFOLD_EXPORT __attribute__((aligned(64))) int get_user_pages_fast(unsigned long start, int nr_pages, unsigned int gup_flags,
+                                       struct page **pages)
+{
+	const unsigned plain = FAST_FLAGS & ~FOLL_LONGTERM;
+
+	/* No window ends at 0: NULL is below them. */
+	if (unlikely((((unsigned)nr_pages ^ 1) | (gup_flags & ~plain)) || !current.mm ||
+	             (unsigned long)pages < atomic_load_explicit(&window_highest, memory_order_relaxed)))
+		return gup_fast_many(start, nr_pages, gup_flags, pages);
+	/* Twice, for two sets of constants in place of registers. */
+	if (gup_flags & FOLL_WRITE)
+		return pin_one(start, gup_flags, pages, SLOT_PRESENT | SLOT_WRITE | SLOT_PINW,
+		               PG_referenced | PG_wpinned);
+	return pin_one(start, gup_flags, pages, SLOT_PRESENT | SLOT_PINR, PG_referenced);
 }

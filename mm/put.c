@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "lib/export.h"
+#include "lib/records.h"
 #include "mm/cut.h"
 #include "mm/registry.h"
 #include "mm/vmstat.h"
@@ -29,8 +30,7 @@ static struct pinfold *machine_slow(struct page *page, int *err)
 
 static inline struct pinfold *machine_of(struct page *page, int *err)
 {
-	if (likely(page >= current.pages && page < current.pages_end &&
-	           !(((uintptr_t)page - (uintptr_t)current.pages) % sizeof(*page))))
+	if (likely(own_record(page)))
 		return current.machine;
 	return machine_slow(page, err);
 }
@@ -64,23 +64,19 @@ static __attribute__((noinline)) int put_slow(struct page *page)
 	return likely(m) ? put_run(m, page_head(page), 1) : err;
 }
 
-/*
- * A page of [first, end) on whose own record the counts are.  Told by branches and not by page_head(): the locked
- * instruction's address then waits for nothing.
- */
-static inline bool plain(const struct page *page, const struct page *first, const struct page *end)
+/* Are the counts on the page's own record?  Told by branches and not by page_head(): the locked instruction's address then
+ * waits for nothing. */
+static inline bool plain(const struct page *page)
 {
-	return page >= first && page < end &&
-	       !(((uintptr_t)page - (uintptr_t)first) % sizeof(*page)) &&
-	       !page_tail(page);
+	return own_record(page) && !page_tail(page);
 }
 
 /* No stack and no call on the plain way: a locked instruction waits for every store before it. */
-PINFOLD_EXPORT int put_user_page(struct page *page)
+PINFOLD_EXPORT __attribute__((aligned(64))) int put_user_page(struct page *page)
 {
 	int fact;
 
-	if (unlikely(!plain(page, current.pages, current.pages_end)))
+	if (unlikely(!plain(page)))
 		return put_slow(page);
 	fact = page_put_pins(page, 1);
 	if (unlikely(fact))
@@ -99,10 +95,9 @@ static inline bool flags_are(const struct page *page, uint32_t mask, uint32_t wa
 static inline __attribute__((always_inline)) unsigned long
 put_plain(struct page **pages, unsigned long n, uint32_t mask, uint32_t want)
 {
-	const struct page *first = current.pages, *end = current.pages_end;
 	unsigned long i = 0, freed = 0;
 
-	for (; i < n && likely(plain(pages[i], first, end) && flags_are(pages[i], mask, want)); i++) {
+	for (; i < n && likely(plain(pages[i]) && flags_are(pages[i], mask, want)); i++) {
 		int fact = page_put_pins(pages[i], 1);
 
 		if (unlikely(fact)) {
@@ -115,17 +110,13 @@ put_plain(struct page **pages, unsigned long n, uint32_t mask, uint32_t want)
 	return i;
 }
 
-/* How many entries from pages[0] on are pages of the same folio: one, mostly. */
+/* How many entries from pages[0] on are the next pages of its folio: one, mostly. */
 static unsigned long same_folio(struct page **pages, unsigned long n)
 {
-	struct page *head = page_head(pages[0]);
-	unsigned long k = 1;
+	unsigned long left = (1ul << page_head(pages[0])->order) - page_tail(pages[0]);
 
-	if (!has_flag(head, PG_head))
-		return 1;
-	while (k < n && pages[k] >= head && pages[k] < head + (1u << head->order))
-		k++;
-	return k;
+	_Static_assert(sizeof(struct page) == RECORD_SIZE, "pages of a folio follow each other");
+	return records_in_row(pages, pages[0], n < left ? n : left);
 }
 
 PINFOLD_EXPORT int put_user_pages(struct page **pages, unsigned long npages)
@@ -245,8 +236,7 @@ PINFOLD_EXPORT int put_page(struct page *page)
 
 PINFOLD_EXPORT void *page_address(const struct page *page)
 {
-	if (likely(page >= current.pages && page < current.pages_end &&
-	           !(((uintptr_t)page - (uintptr_t)current.pages) % sizeof(*page))))
+	if (likely(own_record(page)))
 		return page->addr;
 	return registry_machine_of(page) ? page->addr : NULL;
 }

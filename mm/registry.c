@@ -24,7 +24,7 @@ static struct machine_entry machines[MAX_MACHINES];
 static _Atomic unsigned nr_machines; /* entries ever used */
 static struct window_entry windows[MAX_WINDOWS];
 static _Atomic int nr_windows;
-_Atomic unsigned long window_lowest = ~0ul, window_highest;
+_Atomic unsigned long window_lowest = ~0ul, window_highest = 1;
 
 int registry_add_machine(struct pinfold *m)
 {
@@ -86,7 +86,7 @@ void registry_child(void (*fn)(struct pinfold *m))
 	for (int i = 0; i < MAX_WINDOWS; i++)
 		atomic_store(&windows[i].mm, NULL);
 	atomic_store(&window_lowest, ~0ul);
-	atomic_store(&window_highest, 0);
+	atomic_store(&window_highest, 1);
 	for (unsigned i = 0; i < MAX_MACHINES; i++)
 		if (atomic_load(&machines[i].m))
 			fn(atomic_load(&machines[i].m));
@@ -152,7 +152,7 @@ int registry_split_window(unsigned long addr)
 
 void registry_remove_windows(unsigned long start, unsigned long end)
 {
-	unsigned long low = ~0ul, high = 0;
+	unsigned long low = ~0ul, high = 1;
 
 	host_lock(&table_lock);
 	for (int i = 0; i < MAX_WINDOWS; i++) {

@@ -54,7 +54,8 @@ static void thread_exit(void *arg)
 	host_lock(&threads_lock);
 	fold(t);
 	t->machine = NULL;
-	t->pages = t->pages_end = NULL;
+	t->pages = NULL;
+	t->nr_records = 0;
 	if (t->linked) {
 		*(t->prev ? &t->prev->next : &threads) = t->next;
 		if (t->next)
@@ -71,9 +72,10 @@ void vmstat_attach(struct pinfold *m)
 
 	host_lock(&threads_lock);
 	fold(t);
+	t->walk_seq = 0; /* of another machine's mm */
 	t->machine = m;
 	t->pages = m->pages;
-	t->pages_end = m->pages + m->nr_frames + 1;
+	t->nr_records = m->nr_frames + 1;
 	if (!t->linked) {
 		t->prev = NULL;
 		t->next = threads;
@@ -111,12 +113,13 @@ void vmstat_detach_all(struct pinfold *m)
 	for (struct current_thread *t = threads; t; t = t->next) {
 		if (t->mm && t->mm->machine == m)
 			t->mm = NULL;
-		t->walk_mm = NULL;
+		t->walk_seq = 0;
 		if (t->machine != m)
 			continue;
 		fold(t);
 		t->machine = NULL;
-		t->pages = t->pages_end = NULL;
+		t->pages = NULL;
+		t->nr_records = 0;
 	}
 	host_unlock(&threads_lock);
 }

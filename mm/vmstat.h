@@ -21,11 +21,11 @@ struct section {
 struct current_thread {
 	/* Whose counts these are; NULL: none yet. */
 	struct pinfold *machine;
-	struct page *pages, *pages_end; /* machine's records: put_user_page() checks against them */
+	struct page *pages;  /* machine's records: put_user_page() checks against them */
+	uint64_t nr_records;
 	_Atomic uint64_t event[NR_VM_EVENTS]; /* written by the thread, read by anyone */
 	struct mm_struct *mm;         /* pinfold_use_mm() */
-	/* The leaf that the last fast pin walked to, good while walk_mm's table_seq is walk_seq. */
-	const struct mm_struct *walk_mm;
+	/* The leaf that the last fast pin walked to, good while its mm's table_seq is walk_seq; 0: none. */
 	unsigned long walk_tag;
 	uint64_t walk_seq;
 	const struct table *walk_leaf;
@@ -58,6 +58,15 @@ static inline void call_end(void)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	current.inside--;
+}
+
+/* Is page a record of the thread's machine?  One compare: what is not a multiple of a record's size becomes huge. */
+static inline bool own_record(const struct page *page)
+{
+	uint64_t off = (uintptr_t)page - (uintptr_t)current.pages;
+
+	_Static_assert(sizeof(struct page) == 64, "six bits");
+	return (off >> 6 | off << 58) < current.nr_records;
 }
 
 /* Makes m the machine whose pins the thread counts: at a thread's first pin, and at each change. */
