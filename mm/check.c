@@ -18,6 +18,10 @@ static int check_words(struct pinfold *m, uint64_t *refs)
 	uint64_t pins = 0;
 	int bad = 0;
 
+	for (struct mm_struct *mm = m->mms; mm; mm = mm->next)
+		if (mm->magic == MM_MAGIC)
+			pins += pt_range_pages(mm);
+
 	*refs = 0;
 	for (uint32_t i = 0; i < m->nr_frames; i++) {
 		uint64_t c = page_count(pfn_to_page(m, i));
@@ -34,7 +38,7 @@ static int check_words(struct pinfold *m, uint64_t *refs)
 		*refs += pc_refs(c);
 	}
 	if (pins != vmstat_pinned(m)) {
-		debug_broken("I4: pins counted on pages are not acquired minus released", NULL);
+		debug_broken("I4: pins counted on pages and in ranges are not acquired minus released", NULL);
 		bad++;
 	}
 	return bad;

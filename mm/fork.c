@@ -313,6 +313,10 @@ static int share(struct dup *d, unsigned long addr, struct table *dir, slot_t *e
 		return share_huge(d, addr, dir, entry);
 	/* Reclaim may be taking pages of files out: what is pure stays so. */
 	host_lock(&leaf->lock);
+	if (atomic_load_explicit(&leaf->ranged, memory_order_relaxed)) {
+		range_close(leaf, RANGE_ALL);
+		range_open(leaf);
+	}
 	anon = leaf->anon == leaf->used;
 	host_unlock(&leaf->lock);
 	if (!anon || partly_inherited(d, addr) || any_pinned(d->old->machine, leaf))

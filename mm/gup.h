@@ -45,6 +45,10 @@ static inline uint32_t pin_flags(unsigned gup_flags)
 	       (gup_flags & FOLL_LONGTERM ? PG_longterm : 0);
 }
 
+/* gup_fast.c: the leaf of addr as the lockless pin finds it, or NULL.  seq: the mm's table sequence, sampled before and to be
+ * compared after the pin was counted. */
+struct table *gup_leaf(struct mm_struct *mm, unsigned long addr, uint64_t seq);
+
 /* As get_user_pages_unlocked(), for a given mm. */
 long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned gup_flags,
                struct page **pages);

@@ -104,6 +104,20 @@ static __attribute__((noinline)) unsigned gup_fast_huge(struct pinfold *m, const
 	return gup_fast_pages(m, pfn_to_page(m, s >> PAGE_SHIFT), at, n, slot, s, 1, sticky, pages);
 }
 
+/* One plain page, which a slot showed as s.  False: not me. */
+static inline __attribute__((always_inline)) bool
+gup_fast_page(struct pinfold *m, struct page *page, const slot_t *slot, uint64_t s, uint32_t sticky)
+{
+	page_mark_pin(page, sticky);
+	if (likely(!(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE))) {
+		page_mark_pin(page, sticky);
+		if (likely(atomic_load(slot) == s))
+			return true;
+	}
+	page_unpin(m, page, 1);
+	return false;
+}
+
 /* Pins what it can of nr pages from a slot on, inside one leaf.  need: slot bits; sticky: page flags.
  * How many.  Pages of their own folio without a loop or a call: the price is the xadd's. */
 static inline __attribute__((always_inline)) unsigned
@@ -126,16 +140,8 @@ gup_fast_leaf(struct pinfold *m, const slot_t *slot, unsigned nr, uint64_t need,
 			done += n;
 			continue;
 		}
-		page_mark_pin(page, sticky);
-		if (unlikely(atomic_fetch_add(&page->count, PC_PIN) & PC_REFUSE)) {
-			page_unpin(m, page, 1);
+		if (unlikely(!gup_fast_page(m, page, &slot[done], s, sticky)))
 			break;
-		}
-		page_mark_pin(page, sticky);
-		if (unlikely(atomic_load(&slot[done]) != s)) {
-			page_unpin(m, page, 1);
-			break;
-		}
 		pages[done++] = page;
 	}
 	return done;
@@ -159,36 +165,49 @@ static inline bool gup_fast_walked(unsigned long addr, uint64_t seq)
 	return likely(current.walk_seq == seq && current.walk_tag == addr / LEAF_SIZE);
 }
 
-/* The leaf of addr, or NULL: none, a 2 MiB slot, or a leaf that is shared: then no page of it may be pinned (U1).
- * seq: mm's table sequence, sampled before. */
-static inline __attribute__((always_inline)) const struct table *
+/* The leaf of addr, or NULL: none, a 2 MiB slot, or a leaf that is shared: then no page of it may be pinned (U1). */
+static inline struct table *gup_fast_leaf_of(const struct mm_struct *mm, unsigned long addr)
+{
+	const struct table *t = gup_fast_dir(mm, addr);
+	uint64_t e = likely(t) ? atomic_load_explicit(&t->e[addr / LEAF_SIZE % TABLE_SLOTS], memory_order_acquire) : 0;
+
+	return likely(!(e & ENTRY_FLAGS)) ? (struct table *)(uintptr_t)e : NULL;
+}
+
+/*
+ * Before the first pin through a leaf:
+ *   1 here: the leaf may have pinned pages     2 dup_mmap: entry shared, sequence bumped (full barrier)
+ *   3 the xadd (full barrier)                  4 dup_mmap: marked?  Then it looks at each page's pins
+ *   5 the sequence again: one of the two sees the other.  The mark stays for as long as the leaf lives, so
+ * that who remembers the walk need not set it again.
+ */
+static inline void gup_fast_mark(struct table *leaf)
+{
+	if (!atomic_load_explicit(&leaf->pinned, memory_order_relaxed))
+		atomic_store_explicit(&leaf->pinned, 1, memory_order_relaxed);
+}
+
+/* As gup_fast_leaf_of(), marked, and remembered.  seq: mm's table sequence, sampled before. */
+static inline __attribute__((always_inline)) struct table *
 gup_fast_walk(const struct mm_struct *mm, unsigned long addr, uint64_t seq)
 {
-	const struct table *t;
 	struct table *leaf;
-	uint64_t e;
 
 	if (gup_fast_walked(addr, seq))
 		return current.walk_leaf;
-	t = gup_fast_dir(mm, addr);
-	if (unlikely(!t))
+	leaf = gup_fast_leaf_of(mm, addr);
+	if (unlikely(!leaf))
 		return NULL;
-	e = atomic_load_explicit(&t->e[addr / LEAF_SIZE % TABLE_SLOTS], memory_order_acquire);
-	if (unlikely(!e || (e & ENTRY_FLAGS)))
-		return NULL;
-	leaf = (struct table *)(uintptr_t)e;
-	/*
-	 * 1 here: the leaf may have pinned pages     2 dup_mmap: entry shared, sequence bumped (full barrier)
-	 * 3 the xadd (full barrier)                  4 dup_mmap: marked?  Then it looks at each page's pins
-	 * 5 the sequence again: one of the two sees the other.  The mark stays for as long as the leaf lives, so
-	 * that who remembers the walk need not set it again.
-	 */
-	if (!atomic_load_explicit(&leaf->pinned, memory_order_relaxed))
-		atomic_store_explicit(&leaf->pinned, 1, memory_order_relaxed);
+	gup_fast_mark(leaf);
 	current.walk_tag = addr / LEAF_SIZE;
 	current.walk_seq = seq;
 	current.walk_leaf = leaf;
 	return leaf;
+}
+
+struct table *gup_leaf(struct mm_struct *mm, unsigned long addr, uint64_t seq)
+{
+	return gup_fast_walk(mm, addr, seq);
 }
 
 /* Up to n pages inside one 2 MiB stretch. */
@@ -293,6 +312,96 @@ static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_p
 		return nr_pages;
 	return gup_fast_slow(start, nr_pages, (int)done, gup_flags, pages);
 }
+
+/* ---- scattered pages ----------------------------------------------------------------------------- */
+
+#define BATCH 32u /* misses that are on their way together; more than a CPU keeps track of */
+
+struct spot {
+	struct table *leaf;
+	const slot_t *slot;
+	uint64_t s;
+};
+
+/* The slots of addresses up to the first that has none in a leaf.  How many. */
+static unsigned find_spots(const struct mm_struct *mm, const unsigned long *addrs, unsigned n, struct spot *spot)
+{
+	unsigned i;
+
+	for (i = 0; i < n && addrs[i] < VMA_HIGHEST; i++) {
+		spot[i].leaf = gup_fast_leaf_of(mm, addrs[i]);
+		if (unlikely(!spot[i].leaf))
+			break;
+		spot[i].slot = &spot[i].leaf->e[(addrs[i] >> PAGE_SHIFT) & (TABLE_SLOTS - 1)];
+		__builtin_prefetch(spot[i].slot);
+		__builtin_prefetch(&spot[i].leaf->pinned);
+	}
+	return i;
+}
+
+/* Three passes, each over memory that the one before asked for: slots, records, counts. */
+static unsigned gup_fast_batch(struct mm_struct *mm, const unsigned long *addrs, unsigned n, uint64_t need,
+                               uint32_t sticky, struct page **pages)
+{
+	uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire);
+	struct pinfold *m = mm->machine;
+	struct spot spot[BATCH];
+	unsigned got;
+
+	n = find_spots(mm, addrs, n, spot);
+	for (unsigned i = 0; i < n; i++) {
+		gup_fast_mark(spot[i].leaf);
+		spot[i].s = atomic_load_explicit(spot[i].slot, memory_order_acquire);
+		pages[i] = pfn_to_page(m, spot[i].s >> PAGE_SHIFT);
+		__builtin_prefetch(pages[i], 1);
+	}
+	for (got = 0; got < n; got++) {
+		const struct spot *at = &spot[got];
+
+		if (unlikely((at->s & need) != need))
+			break;
+		if (unlikely(at->s & SLOT_FOLIO ? !gup_fast_folio(m, at->slot, at->s, 1, sticky, &pages[got]) :
+		                                  !gup_fast_page(m, pages[got], at->slot, at->s, sticky)))
+			break;
+	}
+	if (likely(atomic_load(&mm->table_seq) == seq))
+		return got;
+	while (got)
+		page_unpin(m, page_head(pages[--got]), 1);
+	return 0;
+}
+
+PINFOLD_EXPORT int pinfold_pin_batch(const unsigned long *addrs, int nr, unsigned int gup_flags, struct page **pages)
+{
+	struct mm_struct *mm = current.mm;
+	int done = 0;
+
+	if (nr <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS))
+		return nr < 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ? -EINVAL : 0;
+	if (!addrs || !pages)
+		return -EINVAL;
+	if (in_window(addrs, (size_t)nr * sizeof(*addrs)) || in_window(pages, (size_t)nr * sizeof(*pages)))
+		return -EFAULT;
+	while (done < nr) {
+		unsigned n = nr - done < (int)BATCH ? (unsigned)(nr - done) : BATCH, got = 0;
+		int r;
+
+		if (likely(mm && mm->machine == current.machine))
+			got = gup_fast_batch(mm, addrs + done, n, fast_need(gup_flags), pin_flags(gup_flags),
+			                     pages + done);
+		count_own(PINS_ACQUIRED, got);
+		done += (int)got;
+		if (likely(got == n))
+			continue;
+		r = gup_fast_many(addrs[done], 1, gup_flags, pages + done);
+		if (r != 1)
+			return done ? done : r;
+		done++;
+	}
+	return done;
+}
+
+/* ---- one page ------------------------------------------------------------------------------------ */
 
 /* A pin of one page that was not confirmed. */
 static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, int nr_pages, unsigned gup_flags,

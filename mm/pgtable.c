@@ -35,7 +35,8 @@ static struct table *table_new(struct mm_struct *mm, unsigned long addr, unsigne
 	if (!t->lock.rank)
 		host_mutex_init(&t->lock, level ? HOST_RANK_DIR : HOST_RANK_LEAF);
 	host_lock(&t->lock);
-	VM_WARN_ON(t->used || t->anon);
+	VM_WARN_ON(t->used || t->anon || range_pages(t));
+	t->machine = mm->machine;
 	if (t->level != level) /* stale walkers of a reused one read it */
 		t->level = level;
 	t->base = addr & ~((1ul << (PAGE_SHIFT + 9 * (level + 1))) - 1);
@@ -474,4 +475,21 @@ void pt_trim(struct mm_struct *mm, unsigned long start, unsigned long end)
 		while (d > 0 && trim_one(mm, path[d - 1], t, a))
 			t = path[--d];
 	}
+}
+
+static uint64_t tree_range_pages(const struct table *t)
+{
+	uint64_t n = t->level ? 0 : range_pages(t);
+
+	for (unsigned i = 0; t->level && i < TABLE_SLOTS; i++) {
+		const struct table *c = entry_leaf(load(&t->e[i]));
+
+		n += c ? tree_range_pages(c) : 0;
+	}
+	return n;
+}
+
+uint64_t pt_range_pages(const struct mm_struct *mm)
+{
+	return mm->root ? tree_range_pages(mm->root) : 0;
 }

@@ -17,7 +17,7 @@
 #ifndef PINFOLD_PGTABLE_H
 #define PINFOLD_PGTABLE_H
 
-#include "mm/page_alloc.h"
+#include "mm/pt_range.h"
 
 /* Where an address's slot is; `table` is locked. */
 struct pt_pos {
@@ -77,7 +77,10 @@ static inline uint64_t pos_read(const struct pt_pos *pos, unsigned long addr)
 static inline void slot_set(struct table *t, slot_t *slot, uint64_t v)
 {
 	uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
+	bool ranges = unlikely(atomic_load_explicit(&t->ranged, memory_order_relaxed)) && range_loses(old, v);
 
+	if (ranges)
+		range_close(t, (unsigned)(slot - t->e));
 	t->used += !old && v;
 	t->used -= old && !v;
 	if (!t->level) {
@@ -86,6 +89,8 @@ static inline void slot_set(struct table *t, slot_t *slot, uint64_t v)
 	}
 	/* Release: a lockless walker that acquires it sees the page record as it was set up. */
 	atomic_store_explicit(slot, v, memory_order_release);
+	if (ranges)
+		range_open(t);
 }
 
 /* Puts a 2 MiB slot into the empty entry of addr: false, and nothing changed, if there is a leaf by now.  mmap lock held. */
@@ -112,6 +117,9 @@ uint64_t pt_take_entry(struct mm_struct *mm, unsigned long addr);
 void pt_put_entry(struct mm_struct *mm, unsigned long addr, uint64_t e);
 /* An empty leaf that was taken out. */
 void pt_drop_table(struct mm_struct *mm, struct table *leaf);
+
+/* Pages of the mm's ranges that are not counted on themselves (pt_range.h).  At rest. */
+uint64_t pt_range_pages(const struct mm_struct *mm);
 
 /* Gives back the leaf tables of [start, end) that are empty.  mmap lock held for writing. */
 void pt_trim(struct mm_struct *mm, unsigned long start, unsigned long end);

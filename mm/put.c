@@ -11,28 +11,12 @@
 #include "lib/records.h"
 #include "mm/cut.h"
 #include "mm/registry.h"
-#include "mm/vmstat.h"
-
-/* The machine of a page, the thread's counts turned to it; NULL with *err. */
-static struct pinfold *machine_slow(struct page *page, int *err)
-{
-	struct pinfold *m = registry_machine_of(page);
-
-	*err = -EINVAL;
-	if (!m)
-		return NULL;
-	*err = -EOWNERDEAD;
-	if (atomic_load_explicit(&m->dead, memory_order_relaxed))
-		return NULL;
-	vmstat_attach(m);
-	return m;
-}
 
 static inline struct pinfold *machine_of(struct page *page, int *err)
 {
 	if (likely(own_record(page)))
 		return current.machine;
-	return machine_slow(page, err);
+	return registry_attach(page, err);
 }
 
 static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "mm/vmstat.h"
+
 struct machine_entry {
 	struct pinfold *_Atomic m;
 	struct page *pages, *end; /* stable while m is not NULL */
@@ -77,6 +79,20 @@ struct pinfold *registry_machine_of(const struct page *page)
 			       NULL : m;
 	}
 	return NULL;
+}
+
+struct pinfold *registry_attach(const struct page *page, int *err)
+{
+	struct pinfold *m = registry_machine_of(page);
+
+	*err = -EINVAL;
+	if (!m)
+		return NULL;
+	*err = -EOWNERDEAD;
+	if (atomic_load_explicit(&m->dead, memory_order_relaxed))
+		return NULL;
+	vmstat_attach(m);
+	return m;
 }
 
 void registry_child(void (*fn)(struct pinfold *m))

@@ -20,6 +20,8 @@ void registry_remove_machine(struct pinfold *m);
 bool registry_has_machine(const struct pinfold *m);
 /* The machine whose record `page` is (exactly at a record's start), or NULL. */
 struct pinfold *registry_machine_of(const struct page *page);
+/* The same, and the thread's counts are turned to it; NULL and *err: -EINVAL no page of a machine, -EOWNERDEAD. */
+struct pinfold *registry_attach(const struct page *page, int *err);
 /* Marks every machine dead and calls fn for each: for a forked child. */
 void registry_child(void (*fn)(struct pinfold *m));
 

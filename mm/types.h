@@ -122,18 +122,24 @@ typedef _Atomic uint64_t slot_t;
 #define TABLE_LEVELS 4
 #define LEAF_SIZE (TABLE_SLOTS * PAGE_SIZE)
 
+#define TABLE_RANGES 7u
+
 struct table {
 	slot_t e[TABLE_SLOTS];
+	/* Leaf: ranges that are pinned as such, and what dates them: pt_range.h.  One line. */
+	_Atomic uint64_t range[TABLE_RANGES];
+	_Atomic uint64_t version;
 	struct host_mutex lock;
-	uint64_t pad;
+	_Atomic uint32_t ranged; /* ranges may be pinned here; lock */
+	uint32_t seen;        /* check.c's */
 	unsigned long base;   /* first address it covers, in the mm that made it */
 	uint32_t used;        /* entries that are not zero; lock */
 	uint32_t anon;        /* of them ANON or ZERO: a leaf of nothing else can be shared */
 	uint32_t level;       /* 0: leaf */
 	_Atomic uint32_t sharers; /* mms that have an entry for it; 1 unless ENTRY_SHARED */
 	_Atomic uint32_t pinned;  /* leaf: the fast path has been here, so pages may be pinned; until it is freed */
-	uint32_t seen;        /* check.c's */
-	uint64_t pad2;
+	uint32_t pad;
+	struct pinfold *machine;
 	void *link;           /* the slab's */
 };
 _Static_assert(sizeof(struct table) % 64 == 0, "the slab's link lies in link");

@@ -28,7 +28,7 @@ struct current_thread {
 	/* The leaf that the last fast pin walked to, good while its mm's table_seq is walk_seq; 0: none. */
 	unsigned long walk_tag;
 	uint64_t walk_seq;
-	const struct table *walk_leaf;
+	struct table *walk_leaf;
 	struct mm_struct *mmap_held;  /* its mmap lock is held through the public call */
 	bool mmap_write;              /* for writing */
 	/* In a call that must not be re-entered by a fault; a signal handler of the thread looks. */
