@@ -6,10 +6,13 @@
 #include <errno.h>
 
 #include "lib/export.h"
+#include "lib/records.h"
 #include "mm/gup.h"
 #include "mm/registry.h"
 
 #define RANGE_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_LONGTERM)
+
+_Static_assert(PAGE_SHIFT == RECORDS_SHIFT && sizeof(struct page) == RECORD_SIZE, "a slot names a record");
 
 static unsigned index_of(unsigned long addr)
 {
@@ -21,24 +24,6 @@ static uint64_t need_of(unsigned flags)
 {
 	return flags & FOLL_WRITE ? SLOT_PRESENT | SLOT_WRITE | SLOT_PINW | SLOT_LTW :
 	                            SLOT_PRESENT | SLOT_PINR | (flags & FOLL_LONGTERM ? SLOT_LTR : 0);
-}
-
-/* Notes the pages of n slots.  Do all give the rights, and none is of a folio? */
-static __attribute__((noinline)) bool note_pages(const slot_t *slot, unsigned n, uint64_t need, struct page **pages)
-{
-	struct page *frames = current.pages;
-	uint64_t all = ~0ull, any = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t s = atomic_load_explicit(&slot[i], memory_order_relaxed);
-
-		all &= s;
-		any |= s;
-		pages[i] = &frames[s >> PAGE_SHIFT];
-	}
-	/* Acquire: partner of slot_set(), and of the records behind it. */
-	atomic_thread_fence(memory_order_acquire);
-	return (all & need) == need && !(any & SLOT_FOLIO);
 }
 
 /* Puts w into a word that is free.  Its number, or TABLE_RANGES: none is.  Full barrier: partner in range_close(). */
@@ -66,7 +51,9 @@ static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsig
 	if (!leaf || !atomic_load_explicit(&leaf->ranged, memory_order_relaxed))
 		return false;
 	version = atomic_load_explicit(&leaf->version, memory_order_acquire);
-	if ((version & 1) || !note_pages(&leaf->e[index_of(addr)], n, need_of(flags), pages))
+	/* Acquire: partner of slot_set(). */
+	if ((version & 1) ||
+	    !records_of_words(&leaf->e[index_of(addr)], n, need_of(flags), SLOT_FOLIO, current.pages, pages))
 		return false;
 	w = RANGE_USED | (flags & FOLL_WRITE ? RANGE_WRITE : 0) | (flags & FOLL_LONGTERM ? RANGE_LONGTERM : 0) |
 	    (uint64_t)index_of(addr) << RANGE_FIRST_SHIFT | (uint64_t)(n - 1) << RANGE_NR_SHIFT | RANGE_VERSION(version);
