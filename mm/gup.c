@@ -17,7 +17,6 @@
 #define GUP_FLAGS (FOLL_WRITE | FOLL_TOUCH | FOLL_GET | FOLL_DUMP | FOLL_FORCE | FOLL_NOWAIT | \
                    FOLL_HWPOISON | FOLL_ANON | FOLL_LONGTERM)
 #define RETRY_LIMIT 1000000u
-#define MOMENT 20000000ull /* 20 ms */
 
 struct mm_struct *current_mm(int *err)
 {
@@ -45,6 +44,12 @@ void faultin_unlock(struct faultin *fi)
 }
 
 /* ---- fault and look again -------------------------------------------------------------------- */
+
+/* What is waited where nobody is known to be at work on frames: others may have pages in hand, but not be running. */
+static uint64_t moment(const struct faultin *fi)
+{
+	return fi->mm->machine->opts.deadline_ms * 1000000ull / 20;
+}
 
 static uint64_t deadline(struct faultin *fi)
 {
@@ -75,8 +80,8 @@ static int wait_for_frame(struct faultin *fi, enum frame_kind kind)
 	/* A commit of another thread, or a flush, will make pages clean; in a section no freeze comes, but
 	 * the commit of an earlier cut may be under way.  Else a moment for pages that others have in
 	 * hand: a read, an eviction. */
-	if (!pending && (current.nr_sections || !atomic_load(&m->dirty)) && deadline(fi) > now + MOMENT)
-		fi->deadline = now + MOMENT;
+	if (!pending && (current.nr_sections || !atomic_load(&m->dirty)) && deadline(fi) > now + moment(fi))
+		fi->deadline = now + moment(fi);
 	if (now >= deadline(fi))
 		return -ENOMEM;
 	/* Pins end without an event: look again now and then. */

@@ -50,7 +50,8 @@ struct pinfold_options {
 	size_t dirty_limit;  /* bytes that may be dirty or in a cut; 0: 3/4 of memory */
 	size_t staging;      /* bytes of the pool kept for copies of pages in a cut; 0: pool / 4, at
 	                        most 32 MiB */
-	unsigned deadline_ms;/* waits for a commit, a pin, a lock; 0: 5000 */
+	unsigned deadline_ms;/* waits for a commit, a pin, a lock; 0: 5000.  For frames, where nobody is known to be at
+	                        work on some: a twentieth of it */
 	unsigned flags;      /* PINFOLD_NO_* */
 	/*
 	 * Called in the thread whose load or store through a window cannot be served.  Return 0: try
