@@ -69,6 +69,8 @@ PINFOLD_EXPORT __attribute__((aligned(64))) int put_user_page(struct page *page)
 	return 0;
 }
 
+#define AHEAD 16 /* records of scattered pages that are fetched meanwhile */
+
 static inline bool flags_are(const struct page *page, uint32_t mask, uint32_t want)
 {
 	return (atomic_load_explicit(&page->flags, memory_order_acquire) & mask) == want;
@@ -82,7 +84,11 @@ put_plain(struct page **pages, unsigned long n, uint32_t mask, uint32_t want)
 	unsigned long i = 0, freed = 0;
 
 	for (; i < n && likely(plain(pages[i]) && flags_are(pages[i], mask, want)); i++) {
-		int fact = page_put_pins(pages[i], 1);
+		int fact;
+
+		if (i + AHEAD < n)
+			__builtin_prefetch(pages[i + AHEAD], 1);
+		fact = page_put_pins(pages[i], 1);
 
 		if (unlikely(fact)) {
 			if (put_end(pages[i], fact))
