@@ -330,7 +330,7 @@ int main(int argc, char **argv)
 	bench_start(argc, argv, "pins of many pages: ranges, scattered pages, long rows");
 	on_cpu(0);
 	size = bench.smoke ? 64 * MIB : memory_to_use();
-	MUST(side_open(&mem, NULL, size, size + size / 32 + 16 * MIB, PINFOLD_WINDOW_NONE, 0));
+	MUST(side_open(&mem, NULL, size, size + size / 32 + 48 * MIB, PINFOLD_WINDOW_NONE, 0));
 	MUST(pinfold_use_mm(mem.mm));
 	MUST(vm_madvise(mem.mm, (unsigned long)mem.base, size, PINFOLD_MADV_POPULATE_WRITE));
 	ranges();

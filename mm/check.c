@@ -7,6 +7,7 @@
 #include "mm/debug.h"
 #include "mm/filemap.h"
 #include "mm/handle.h"
+#include "mm/ledger.h"
 #include "mm/lru.h"
 #include "mm/machine.h"
 #include "mm/rmap.h"
@@ -44,6 +45,25 @@ static int check_words(struct pinfold *m, uint64_t *refs)
 	return bad;
 }
 
+static uint64_t locked_pages(const struct pinfold *m)
+{
+	uint64_t n = 0;
+
+	for (struct mm_struct *mm = m->mms; mm; mm = mm->next)
+		n += atomic_load(&mm->locked_vm);
+	return n;
+}
+
+static int check_ledger(struct pinfold *m)
+{
+	uint64_t want = locked_pages(m) + (m->pin_limit ? ledger_pages(m) : 0);
+
+	if (want == (uint64_t)atomic_load(&m->ledger))
+		return 0;
+	debug_broken("I4: the ledger is not what is pinned and accounted", NULL);
+	return 1;
+}
+
 int mm_check(struct pinfold *m)
 {
 	uint64_t refs;
@@ -52,7 +72,7 @@ int mm_check(struct pinfold *m)
 	/* Reads that nobody waited for leave pages locked until their end is noted. */
 	while (host_ring_pending(m->ring))
 		host_ring_reap(m->ring, 10000000);
-	bad = check_words(m, &refs) + page_alloc_check(m) + lru_check(m);
+	bad = check_words(m, &refs) + check_ledger(m) + page_alloc_check(m) + lru_check(m);
 	for (struct pinfold_file *f = m->files; f; f = f->next)
 		if (atomic_load(&f->magic) == FILE_MAGIC)
 			bad += filemap_check(&f->mapping);
@@ -90,6 +110,8 @@ static void frames(struct pinfold *m, struct pinfold_stats *s)
 	s->staging = m->staging_total;
 	s->staging_free = atomic_load(&m->nr_staging);
 	s->dirty_pages = (uint64_t)atomic_load(&m->dirty);
+	s->locked_pages = locked_pages(m);
+	s->pinned_pages = ledger_pages(m);
 }
 
 static void events(struct pinfold *m, struct pinfold_stats *s)
@@ -99,6 +121,8 @@ static void events(struct pinfold *m, struct pinfold_stats *s)
 	vmstat_read(m, sum);
 	s->pins_acquired = sum[PINS_ACQUIRED];
 	s->pins_released = sum[PINS_RELEASED];
+	s->range_pages = sum[RANGE_PAGES_IN] - sum[RANGE_PAGES_OUT];
+	s->pinned_pages += s->range_pages;
 	s->faults_missing = sum[FAULTS_MISSING];
 	s->faults_minor = sum[FAULTS_MINOR];
 	s->faults_write = sum[FAULTS_WRITE];

@@ -11,6 +11,7 @@
 
 #include "lib/export.h"
 #include "mm/debug.h"
+#include "mm/ledger.h"
 #include "mm/reclaim.h"
 #include "mm/registry.h"
 
@@ -287,6 +288,8 @@ static int pin_page(struct gup *g, struct pt_pos *pos, struct page *page)
 	if (head->order)
 		folio_marks(head, page_tail(page), 1, true);
 	/* The slot's own reference keeps FREE away: it is the guard (clause R6). */
+	if (ledger_limited(g->fi.mm->machine))
+		return ledger_pin(g->fi.mm->machine, head, 1, pin_flags(g->flags));
 	return page_pin(g->fi.mm->machine, head, 1, pin_flags(g->flags)) ? 0 : -ENOMEM;
 }
 
@@ -322,7 +325,11 @@ static void unpin(struct gup *g, struct page *page)
 {
 	struct pinfold *m = g->fi.mm->machine;
 
-	if (page != m->zero)
+	if (page == m->zero)
+		return;
+	if (ledger_limited(m))
+		dec_done(m, page_head(page), ledger_put(m, page_head(page), 1));
+	else
 		page_unpin(m, page_head(page), 1);
 }
 

@@ -303,7 +303,7 @@ static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_p
 	start &= PAGE_MASK;
 	/* One test for all that is not plain; the slow end tells the cases apart. */
 	if (unlikely(!mm || !pages || nr_pages <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS) ||
-	             mm->machine != current.machine || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
+	             mm->machine != current.machine || mm->machine->pin_limit || start + (nr << PAGE_SHIFT) > VMA_HIGHEST ||
 	             start > VMA_HIGHEST || in_window(pages, nr * sizeof(*pages))))
 		return gup_fast_slow(start, nr_pages, 0, gup_flags, pages);
 	done = gup_fast(mm, start, nr, fast_need(gup_flags), pin_flags(gup_flags), pages);
@@ -386,7 +386,7 @@ PINFOLD_EXPORT int pinfold_pin_batch(const unsigned long *addrs, int nr, unsigne
 		unsigned n = nr - done < (int)BATCH ? (unsigned)(nr - done) : BATCH, got = 0;
 		int r;
 
-		if (likely(mm && mm->machine == current.machine))
+		if (likely(mm && mm->machine == current.machine && !mm->machine->pin_limit))
 			got = gup_fast_batch(mm, addrs + done, n, fast_need(gup_flags), pin_flags(gup_flags),
 			                     pages + done);
 		count_own(PINS_ACQUIRED, got);

@@ -65,6 +65,8 @@ static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsig
 	/* A slot changed, this or another, or the table is somebody else's now. */
 	w = atomic_exchange(&leaf->range[part->word], 0);
 	part->table = NULL; /* counted on the pages, if at all */
+	if (w & RANGE_COUNTED)
+		count_own(RANGE_PAGES_IN, n); /* who counted them has noted them as out */
 	return w & RANGE_COUNTED;
 }
 
@@ -91,6 +93,7 @@ static int unpin_part(struct pinfold_range_part *part, struct page **pages)
 
 	if (leaf && !(atomic_exchange(&leaf->range[part->word], 0) & RANGE_COUNTED)) {
 		count_own(PINS_RELEASED, part->nr);
+		count_own(RANGE_PAGES_OUT, part->nr);
 		return 0;
 	}
 	return put_user_pages(pages, part->nr);
@@ -111,6 +114,7 @@ static bool pin_by_leaves(struct mm_struct *mm, unsigned long addr, unsigned nr,
 		    !(allow_ranges(mm, addr) && pin_part(mm, addr, n, flags, r->pages + done, part)))
 			break;
 		count_own(PINS_ACQUIRED, n);
+		count_own(RANGE_PAGES_IN, part->table ? n : 0);
 		done += n;
 		addr += (unsigned long)n << PAGE_SHIFT;
 	}
@@ -132,7 +136,7 @@ PINFOLD_EXPORT int pinfold_pin_range(unsigned long start, int nr, unsigned int g
 	if (in_window(pages, (size_t)nr * sizeof(*pages)) || in_window(range, sizeof(*range)))
 		return -EFAULT;
 	*range = (struct pinfold_range_pin){ .pages = pages, .nr = (unsigned)nr };
-	if (likely(mm && mm->machine == current.machine && start < VMA_HIGHEST - HUGE_SIZE) &&
+	if (likely(mm && mm->machine == current.machine && !mm->machine->pin_limit && start < VMA_HIGHEST - HUGE_SIZE) &&
 	    likely(pin_by_leaves(mm, start, (unsigned)nr, gup_flags, range)))
 		return 0;
 	got = get_user_pages_fast(start, nr, gup_flags, pages);

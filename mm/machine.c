@@ -38,7 +38,7 @@ static int read_options(const struct pinfold_options *in, struct pinfold_options
 		memcpy(o, in, in->size < sizeof(*o) ? in->size : sizeof(*o));
 	}
 	o->size = sizeof(*o);
-	if (o->flags & ~(PINFOLD_NO_URING | PINFOLD_NO_SIGNALS))
+	if ((o->flags & ~(PINFOLD_NO_URING | PINFOLD_NO_SIGNALS)) || (o->pin_limit && o->pin_limit < PAGE_SIZE))
 		return -EINVAL;
 	if (!o->window_vmas) {
 		struct pinfold_probe probe = { .size = sizeof(probe) };
@@ -207,6 +207,7 @@ int machine_create_on(struct host_disk *disk, const struct pinfold_options *opts
 	extent_init_machine(m);
 	m->window_budget = o.window_vmas;
 	m->dirty_limit = (int64_t)(o.dirty_limit >> PAGE_SHIFT);
+	m->pin_limit = (int64_t)(o.pin_limit >> PAGE_SHIFT);
 	r = machine_memory(m);
 	if (!r)
 		r = host_at_fork_child(in_child);

@@ -127,6 +127,7 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 	mm->room = 0;
 	host_write_unlock(&mm->mmap_lock);
 	call_end();
+	atomic_fetch_sub(&mm->machine->ledger, (int64_t)atomic_exchange(&mm->locked_vm, 0));
 	atomic_fetch_sub(&mm->machine->nr_mms, 1);
 	if (current.mm == mm)
 		current.mm = NULL;

@@ -10,6 +10,7 @@
 #include "lib/export.h"
 #include "lib/records.h"
 #include "mm/cut.h"
+#include "mm/ledger.h"
 #include "mm/registry.h"
 
 static inline struct pinfold *machine_of(struct page *page, int *err)
@@ -23,7 +24,7 @@ static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
 {
 	if (unlikely(head == m->zero)) /* never counted (Z2) */
 		return 0;
-	if (unlikely(dec_done(m, head, page_put_pins(head, n))))
+	if (unlikely(dec_done(m, head, ledger_limited(m) ? ledger_put(m, head, n) : page_put_pins(head, n))))
 		return -EINVAL;
 	count_own(PINS_RELEASED, n);
 	return 0;

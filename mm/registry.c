@@ -91,7 +91,8 @@ struct pinfold *registry_attach(const struct page *page, int *err)
 	*err = -EOWNERDEAD;
 	if (atomic_load_explicit(&m->dead, memory_order_relaxed))
 		return NULL;
-	vmstat_attach(m);
+	if (current.machine != m)
+		vmstat_attach(m);
 	return m;
 }
 

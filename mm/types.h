@@ -191,6 +191,7 @@ struct mm_struct {
 	/* Extent window: constant; its translations: window_lock. */
 	unsigned long arena, arena_end;
 	struct sparse chunks;
+	_Atomic uint64_t locked_vm; /* pages: account_locked_vm() */
 	long shift;             /* what dup_mmap() added to the addresses of the mm it was made from */
 	struct mm_struct *next; /* machine lock */
 };
@@ -296,6 +297,7 @@ enum vm_event {
 	WINDOW_DROPS, SLOW_PINS, INVARIANTS_BROKEN, ZERO_MAPS, COW_COPIED, COW_REUSED, UNSHARED,
 	FOLIOS_MAPPED, FOLIO_FALLBACKS, FOLIOS_SPLIT, MAPPINGS_SPLIT, FORKS, LEAVES_SHARED, LEAVES_COPIED,
 	FORK_COPIED, MOVED_TABLES, MOVED_SLOTS, WINDOW_EVICTED, NOTIFIED, PINS_ACQUIRED, PINS_RELEASED,
+	RANGE_PAGES_IN, RANGE_PAGES_OUT, /* counted on leaves: pt_range.h */
 	NR_VM_EVENTS
 };
 
@@ -352,6 +354,9 @@ struct pinfold {
 	struct slab tables[TABLE_LEVELS];
 	struct slab nodes, vmas, fills;
 	struct host_rwsem tlb_sem; /* tlb.h */
+
+	int64_t pin_limit;          /* pages; 0: none */
+	_Atomic int64_t ledger;     /* pages charged: ledger.h */
 
 	_Atomic int64_t dirty;      /* pages dirty, in a cut, or reserved */
 	int64_t dirty_limit;        /* pages */

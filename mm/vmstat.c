@@ -75,7 +75,7 @@ void vmstat_attach(struct pinfold *m)
 	t->walk_seq = 0; /* of another machine's mm */
 	t->machine = m;
 	t->pages = m->pages;
-	t->nr_records = m->nr_frames + 1;
+	t->nr_records = m->pin_limit ? 0 : m->nr_frames + 1; /* a limit: no put is plain (ledger.h) */
 	if (!t->linked) {
 		t->prev = NULL;
 		t->next = threads;

@@ -14,6 +14,7 @@
 #ifndef PINFOLD_GUP_H
 #define PINFOLD_GUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -178,6 +179,14 @@ int put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
  */
 int get_page(struct page *page) PINFOLD_SYM(get_page);
 int put_page(struct page *page) PINFOLD_SYM(put_page);
+
+/*
+ * Adds `pages` to what the mm's machine has pinned (inc), or takes them off: for callers that account for their own.
+ * They count against pinfold_options.pin_limit; what is left at the mm's end is taken off.
+ * Result: 0; -ENOMEM over the limit; -EINVAL no live mm, or more than was added: nothing changed; -EOWNERDEAD.
+ * Signature of Linux 5.3.  Context: any thread; never blocks; signal-safe: no.
+ */
+int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc) PINFOLD_SYM(account_locked_vm);
 
 /*
  * The pointer to a pinned page's 4096 bytes: in the pool, or in the library's own view of a direct

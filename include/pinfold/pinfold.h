@@ -64,6 +64,8 @@ struct pinfold_options {
 	void (*assert_hook)(const char *what);
 	unsigned window_vmas; /* mappings of the process that extent windows may use up: over it their oldest
 	                         translations go; 0: a quarter of vm.max_map_count */
+	size_t pin_limit;     /* bytes that may be pinned at a time: each folio once, and what account_locked_vm() adds;
+	                         over it a pin is -ENOMEM.  0: no limit.  With one pins take the slow path */
 };
 #define PINFOLD_NO_URING   1u /* do all I/O in the calling thread */
 #define PINFOLD_NO_SIGNALS 2u /* the application owns SIGBUS/SIGSEGV: pinfold_handle_fault() */
@@ -108,6 +110,9 @@ struct pinfold_stats {
 	uint64_t window_evicted;               /* 2 MiB stretches of translations dropped for the budget */
 	uint64_t notified;                     /* calls of MMU notifiers */
 	uint64_t frames_cached;                /* of frames_free: in caches of one thread or a few */
+	uint64_t pinned_pages;                 /* of folios with a pin, each folio once; in ranges: each range */
+	uint64_t range_pages;                  /* of them pinned by ranges and counted on no page */
+	uint64_t locked_pages;                 /* account_locked_vm() */
 };
 int pinfold_get_stats(struct pinfold *machine, struct pinfold_stats *stats);
 

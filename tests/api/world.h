@@ -88,7 +88,7 @@ struct setup {
 	unsigned map_pages;        /* 0: pages */
 	size_t map_offset;         /* bytes */
 	unsigned file_flags, machine_flags, deadline_ms, window_vmas;
-	size_t memory, pool, staging, dirty_limit;
+	size_t memory, pool, staging, dirty_limit, pin_limit;
 	int (*policy)(void *arg, const struct pinfold_fault *fault);
 	void *policy_arg;
 };
@@ -326,7 +326,7 @@ HELPER struct pinfold *new_machine(const struct setup *s)
 	struct pinfold_options o = {
 		.size = sizeof(o), .memory = s->memory ? s->memory : 8 * MIB,
 		.pool = s->pool ? s->pool : 4 * MIB, .staging = s->staging,
-		.dirty_limit = s->dirty_limit, .deadline_ms = s->deadline_ms ? s->deadline_ms : 2000,
+		.dirty_limit = s->dirty_limit, .pin_limit = s->pin_limit, .deadline_ms = s->deadline_ms ? s->deadline_ms : 2000,
 		.window_vmas = s->window_vmas, .flags = s->machine_flags, .fault_policy = s->policy, .fault_arg = s->policy_arg,
 	};
 	struct pinfold *m;

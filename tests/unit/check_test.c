@@ -121,6 +121,15 @@ static void a_pin_that_nobody_took_breaks_I4(void **state)
 	atomic_fetch_sub(&w->page->count, PC_PIN);
 }
 
+static void a_charge_that_nobody_owes_breaks_I4(void **state)
+{
+	struct world *w = *state;
+
+	atomic_fetch_add(&w->m->ledger, 1);
+	expect_broken(w, "I4");
+	atomic_fetch_sub(&w->m->ledger, 1);
+}
+
 static struct table *leaf_of(struct mm_struct *mm, unsigned long addr)
 {
 	struct pt_pos pos;
@@ -267,6 +276,7 @@ int main(void)
 		BREAKS(a_frame_missing_from_the_lists_breaks_I2),
 		BREAKS(a_write_to_a_free_frame_breaks_I3),
 		BREAKS(a_pin_that_nobody_took_breaks_I4),
+		BREAKS(a_charge_that_nobody_owes_breaks_I4),
 		BREAKS(a_slot_that_shows_another_page_breaks_I7),
 		BREAKS(a_reference_too_many_breaks_I7),
 		BREAKS(a_writable_slot_of_a_clean_page_breaks_I8),
