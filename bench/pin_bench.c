@@ -9,6 +9,7 @@
 #include <liburing.h>
 
 #define FILE_PAGES 4096ul
+#define MAX_PAGES 1024ul
 #define HOT 256ul /* pages used in turn: their records stay in the first-level cache */
 
 static struct side mem;  /* memory only: no fault, no commit in the way */
@@ -128,6 +129,129 @@ static void uring_slot(struct variant *v)
 	v->out[3] = v->out[1] + v->out[2];
 }
 
+/* ---- peers in user space ---------------------------------------------------------------------- */
+
+/* A pool as one writes it by hand: the range checked, a flat table from page to frame, a count per frame. */
+static struct frame {
+	_Atomic uint32_t count;
+	uint32_t flags;
+	void *addr;
+} hand[FILE_PAGES];
+
+static int hand_get(unsigned long addr, unsigned long n, struct frame **out)
+{
+	unsigned long first = (addr - (unsigned long)mem.base) / PG;
+
+	if (addr < (unsigned long)mem.base || first + n > FILE_PAGES)
+		return -1;
+	for (unsigned long i = 0; i < n; i++) {
+		if (atomic_fetch_add(&hand[first + i].count, 1) >> 31)
+			return -1;
+		out[i] = &hand[first + i];
+	}
+	return 0;
+}
+
+static int hand_put(struct frame **f, unsigned long n)
+{
+	for (unsigned long i = 0; i < n; i++)
+		if (!atomic_fetch_sub(&f[i]->count, 1))
+			return -1;
+	return 0;
+}
+
+static void by_hand(struct variant *v)
+{
+	static struct frame *f[FILE_PAGES];
+	unsigned long n = (unsigned long)v->a, per = n > HOT ? n : HOT, base = (unsigned long)mem.base;
+	long rounds = calls / (long)per;
+	double get = 0, put = 0, t0, t1;
+
+	for (long r = 0; r < rounds; r++) {
+		t0 = now_ns();
+		for (unsigned long i = 0; i < per; i += n)
+			if (hand_get(base + i * PG, n, f + i))
+				die("by hand");
+		t1 = now_ns();
+		for (unsigned long i = 0; i < per; i += n)
+			if (hand_put(f + i, n))
+				die("by hand");
+		get += t1 - t0;
+		put += now_ns() - t1;
+	}
+	v->out[1] = get / (double)(rounds * (long)per);
+	v->out[2] = put / (double)(rounds * (long)per);
+	v->out[3] = v->out[1] + v->out[2];
+}
+
+#ifdef HAVE_UCS
+#include <ucs/memory/rcache.h>
+
+static ucs_status_t registers_nothing(void *context, ucs_rcache_t *cache, void *arg, ucs_rcache_region_t *region,
+                                      uint16_t flags)
+{
+	(void)context, (void)cache, (void)arg, (void)region, (void)flags;
+	return UCS_OK;
+}
+
+static void deregisters_nothing(void *context, ucs_rcache_t *cache, ucs_rcache_region_t *region)
+{
+	(void)context, (void)cache, (void)region;
+}
+
+static void shows_nothing(void *context, ucs_rcache_t *cache, ucs_rcache_region_t *region, char *buf, size_t max)
+{
+	(void)context, (void)cache, (void)region, (void)max;
+	buf[0] = '\0';
+}
+
+/* UCX's cache of registrations, hit: one region that is there already.  Its callbacks cost nothing here. */
+static void ucx_hit(struct variant *v)
+{
+	static const ucs_rcache_ops_t ops = { registers_nothing, deregisters_nothing, shows_nothing };
+	ucs_rcache_params_t p = {
+		.region_struct_size = sizeof(ucs_rcache_region_t), .alignment = UCS_RCACHE_MIN_ALIGNMENT,
+		.max_alignment = PG, .ucm_event_priority = 1000, .ops = &ops, .max_regions = ~0ul, .max_size = ~0ul,
+		.max_unreleased = ~0ul,
+	};
+	static ucs_rcache_t *cache;
+	static char *area;
+	ucs_rcache_region_t *r[HOT];
+	unsigned long n = (unsigned long)v->a;
+	long rounds = calls / (long)HOT / 4;
+	double get = 0, put = 0, t0, t1;
+
+	if (!cache) {
+		area = mmap(NULL, MAX_PAGES * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (area == MAP_FAILED || ucs_rcache_create(&p, "bench", NULL, &cache) != UCS_OK ||
+		    ucs_rcache_get(cache, area, MAX_PAGES * PG, PROT_READ | PROT_WRITE, NULL, &r[0]) != UCS_OK)
+			die("ucs_rcache");
+		ucs_rcache_region_put(cache, r[0]);
+	}
+	for (long k = 0; k < rounds; k++) {
+		t0 = now_ns();
+		for (unsigned long i = 0; i < HOT; i++)
+			if (ucs_rcache_get(cache, area + i * PG, n * PG, PROT_READ | PROT_WRITE, NULL, &r[i]) != UCS_OK)
+				die("ucs_rcache_get");
+		t1 = now_ns();
+		for (unsigned long i = 0; i < HOT; i++)
+			ucs_rcache_region_put(cache, r[i]);
+		get += t1 - t0;
+		put += now_ns() - t1;
+	}
+	v->out[1] = get / (double)(rounds * (long)(HOT * n));
+	v->out[2] = put / (double)(rounds * (long)(HOT * n));
+	v->out[3] = v->out[1] + v->out[2];
+}
+static const char *const no_ucx = NULL;
+#else
+static void ucx_hit(struct variant *v)
+{
+	v->out[1] = v->out[2] = v->out[3] = NAN;
+}
+static const char *const no_ucx = "libucx-dev is not installed";
+#endif
+
 static const struct figure pin_figures[] = {
 	{ "add", "ns" }, { "get (update)", "ns/page" }, { "put (clear)", "ns/page" },
 	{ "both", "ns/page" }, { 0 },
@@ -142,18 +266,26 @@ static void one_thread(bool uring)
 			{ .name = "A: one locked add, hot line", .fn = locked_add },
 			{ .name = "the least: xadd per 64-byte record, tested", .fn = least, .a = sizes[i] },
 			{ .name = "pinfold get_user_pages_fast, put", .fn = pin_put, .a = sizes[i] },
+			{ .name = "by hand: flat table, atomic per page", .fn = by_hand, .a = sizes[i] },
+			{ .name = "UCX rcache hit, one region, no page counted", .fn = ucx_hit, .a = sizes[i],
+			  .missing = no_ucx },
 			{ .name = "io_uring buffer slot, anonymous memory", .fn = uring_slot, .a = sizes[i] },
 		};
 		char name[64];
-		struct group g = { .name = name, .figure = pin_figures, .v = v, .n = uring ? 4 : 3,
+		struct group g = { .name = name, .figure = pin_figures, .v = v, .n = uring ? 6 : 5,
 			           .reps = 31, .self_ref = true,
 			           .note = "FOLL_WRITE on mapped, resident pages of a memory-only file; "
-			                   "io_uring's slot is a long-term write pin." };
+			                   "io_uring's slot is a long-term write pin.  By hand: no rights, no "
+			                   "flags, nothing may change the table meanwhile." };
 
 		snprintf(name, sizeof(name), "Pin and put, 1 thread, %ld page%s a call", sizes[i],
 		         i ? "s" : "");
-		if (run_group(&g) && uring)
-			print_times(&g, "io_uring's update and clear cost, of pinfold's get and put", 3, 2, 3);
+		if (!run_group(&g))
+			continue;
+		if (uring)
+			print_times(&g, "io_uring's update and clear cost, of pinfold's get and put", 5, 2, 3);
+		if (!no_ucx)
+			print_times(&g, "UCX's hit and its put, of pinfold's get and put", 4, 2, 3);
 	}
 }
 

@@ -119,9 +119,9 @@ static void events(struct pinfold *m, struct pinfold_stats *s)
 	uint64_t sum[NR_VM_EVENTS];
 
 	vmstat_read(m, sum);
-	s->pins_acquired = sum[PINS_ACQUIRED];
-	s->pins_released = sum[PINS_RELEASED];
-	s->range_pages = sum[RANGE_PAGES_IN] - sum[RANGE_PAGES_OUT];
+	s->pins_acquired = sum[PINS_ACQUIRED] + sum[RANGE_PAGES_IN];
+	s->pins_released = sum[PINS_RELEASED] + sum[RANGE_PAGES_OUT];
+	s->range_pages = sum[RANGE_PAGES_IN] - sum[RANGE_PAGES_OUT] - sum[RANGE_PAGES_MOVED];
 	s->pinned_pages += s->range_pages;
 	s->faults_missing = sum[FAULTS_MISSING];
 	s->faults_minor = sum[FAULTS_MINOR];

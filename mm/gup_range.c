@@ -47,6 +47,7 @@ static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsig
 {
 	uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire), version, w;
 	struct table *leaf = gup_leaf(mm, addr, seq);
+	unsigned at;
 
 	if (!leaf || !atomic_load_explicit(&leaf->ranged, memory_order_relaxed))
 		return false;
@@ -57,16 +58,20 @@ static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsig
 		return false;
 	w = RANGE_USED | (flags & FOLL_WRITE ? RANGE_WRITE : 0) | (flags & FOLL_LONGTERM ? RANGE_LONGTERM : 0) |
 	    (uint64_t)index_of(addr) << RANGE_FIRST_SHIFT | (uint64_t)(n - 1) << RANGE_NR_SHIFT | RANGE_VERSION(version);
-	*part = (struct pinfold_range_part){ .table = leaf, .word = take_word(leaf, w), .nr = n };
-	if (part->word == TABLE_RANGES)
+	at = take_word(leaf, w);
+	if (at == TABLE_RANGES)
 		return false;
+	/* One by one: a struct that is made elsewhere and copied cannot be read back at once. */
+	part->table = leaf;
+	part->word = at;
+	part->nr = n;
 	if (likely(atomic_load(&leaf->version) == version && atomic_load(&mm->table_seq) == seq))
 		return true;
 	/* A slot changed, this or another, or the table is somebody else's now. */
-	w = atomic_exchange(&leaf->range[part->word], 0);
+	w = atomic_exchange(&leaf->range[at], 0);
 	part->table = NULL; /* counted on the pages, if at all */
 	if (w & RANGE_COUNTED)
-		count_own(RANGE_PAGES_IN, n); /* who counted them has noted them as out */
+		count_own(RANGE_PAGES_IN, n); /* who counted them has noted them as moved */
 	return w & RANGE_COUNTED;
 }
 
@@ -92,7 +97,6 @@ static int unpin_part(struct pinfold_range_part *part, struct page **pages)
 	struct table *leaf = part->table;
 
 	if (leaf && !(atomic_exchange(&leaf->range[part->word], 0) & RANGE_COUNTED)) {
-		count_own(PINS_RELEASED, part->nr);
 		count_own(RANGE_PAGES_OUT, part->nr);
 		return 0;
 	}
@@ -113,8 +117,8 @@ static bool pin_by_leaves(struct mm_struct *mm, unsigned long addr, unsigned nr,
 		if (!pin_part(mm, addr, n, flags, r->pages + done, part) &&
 		    !(allow_ranges(mm, addr) && pin_part(mm, addr, n, flags, r->pages + done, part)))
 			break;
-		count_own(PINS_ACQUIRED, n);
-		count_own(RANGE_PAGES_IN, part->table ? n : 0);
+		if (likely(part->table))
+			count_own(RANGE_PAGES_IN, n);
 		done += n;
 		addr += (unsigned long)n << PAGE_SHIFT;
 	}
@@ -135,14 +139,14 @@ PINFOLD_EXPORT int pinfold_pin_range(unsigned long start, int nr, unsigned int g
 		return -EINVAL;
 	if (in_window(pages, (size_t)nr * sizeof(*pages)) || in_window(range, sizeof(*range)))
 		return -EFAULT;
-	*range = (struct pinfold_range_pin){ .pages = pages, .nr = (unsigned)nr };
+	range->pages = pages;
+	range->nr = (unsigned)nr;
 	if (likely(mm && mm->machine == current.machine && !mm->machine->pin_limit && start < VMA_HIGHEST - HUGE_SIZE) &&
 	    likely(pin_by_leaves(mm, start, (unsigned)nr, gup_flags, range)))
 		return 0;
 	got = get_user_pages_fast(start, nr, gup_flags, pages);
 	if (got == nr) {
 		range->part[0] = (struct pinfold_range_part){ .nr = (unsigned)nr };
-		range->part[1] = (struct pinfold_range_part){ 0 };
 		return 0;
 	}
 	if (got > 0)

@@ -27,7 +27,7 @@ static void count_pages(struct table *leaf, _Atomic uint64_t *word, uint64_t w)
 	}
 	atomic_store(&leaf->pinned, 1); /* partner: dup_mmap(), which has the mmap lock */
 	if (atomic_compare_exchange_strong(word, &w, w | RANGE_COUNTED)) {
-		count_event(leaf->machine, RANGE_PAGES_OUT, n);
+		count_event(leaf->machine, RANGE_PAGES_MOVED, n);
 		return;
 	}
 	for (unsigned i = first; i < first + n; i++)

@@ -104,7 +104,7 @@ uint64_t vmstat_pinned(struct pinfold *m)
 	uint64_t sum[NR_VM_EVENTS];
 
 	vmstat_read(m, sum);
-	return sum[PINS_ACQUIRED] - sum[PINS_RELEASED];
+	return sum[PINS_ACQUIRED] + sum[RANGE_PAGES_IN] - sum[PINS_RELEASED] - sum[RANGE_PAGES_OUT];
 }
 
 void vmstat_detach_all(struct pinfold *m)

@@ -1089,12 +1089,16 @@ struct trapped_run {
 static void *pin_under_trap(void *arg)
 {
 	struct trapped_run *t = arg;
+	unsigned long addrs[16];
+	struct pinfold_range_pin r;
 	struct page *pages[16];
 	size_t heap;
 
-	/* the thread's first pin may attach it */
+	for (unsigned i = 0; i < 16; i++)
+		addrs[i] = t->w->at + i * 7 % 16 * PG;
+	/* the thread's first pin may attach it, and the first range prepare the table */
 	t->bad = pinfold_use_mm(t->w->mm) || get_user_pages_fast(t->w->at, 16, 0, pages) != 16 ||
-	         put_user_pages(pages, 16);
+	         put_user_pages(pages, 16) || pinfold_pin_range(t->w->at, 16, 0, pages, &r) || pinfold_unpin_range(&r);
 	heap = mallinfo2().uordblks;
 	if (!trap_system_calls()) {
 		t->skipped = 1;
@@ -1106,6 +1110,8 @@ static void *pin_under_trap(void *arg)
 		t->bad |= get_user_pages_fast(t->w->at, (int)n, i & 1, pages) != (int)n;
 		t->bad |= i & 2 ? put_user_pages_dirty(pages, n) : put_user_pages(pages, n);
 		t->bad |= !page_address(pages[0]);
+		t->bad |= pinfold_pin_batch(addrs, (int)n, i & 1, pages) != (int)n || put_user_pages(pages, n);
+		t->bad |= pinfold_pin_range(t->w->at, (int)n, i & 1, pages, &r) || pinfold_unpin_range(&r);
 	}
 	t->calls = atomic_load(&trapped);
 	t->grown = mallinfo2().uordblks - heap;
