@@ -27,7 +27,8 @@
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* Zeroed, page-aligned, private memory; pages appear on first touch.  NULL when there is none.
+/* Zeroed, page-aligned, private memory; pages appear on first touch, from 2 MiB on as huge ones where the system
+ * lets them.  NULL when there is none.
  * host_unmap() wants the same length.  [sig] */
 void *host_map(size_t len);
 void host_unmap(void *p, size_t len);

@@ -122,6 +122,8 @@ static int machine_memory(struct pinfold *m)
 	m->direct_frames = (uint32_t)((o->memory - o->pool) >> PAGE_SHIFT);
 	m->nr_frames = m->pool_frames + m->direct_frames;
 	m->pages_len = (m->nr_frames + 1) * sizeof(struct page);
+	if (m->pages_len > HUGE) /* whole ones only: the system places such mappings where they can be huge pages */
+		m->pages_len = round_up(m->pages_len, HUGE);
 	m->pool_fd = host_memfd("pinfold-pool", o->pool + PAGE_SIZE); /* and the zero page */
 	if (m->pool_fd < 0)
 		return m->pool_fd;
@@ -197,7 +199,8 @@ int machine_create_on(struct host_disk *disk, const struct pinfold_options *opts
 	host_mutex_init(&m->lock, HOST_RANK_MACHINE);
 	host_mutex_init(&m->commit_lock, HOST_RANK_COMMIT);
 	for (int i = 0; i < TABLE_LEVELS; i++)
-		slab_init(&m->tables[i], sizeof(struct table), (i ? 4 : 64) * sizeof(struct table));
+		slab_init(&m->tables[i], sizeof(struct table), i ? 4 * sizeof(struct table) :
+		          o.memory >= 512 * MIB ? HUGE : 64 * sizeof(struct table));
 	host_rwsem_init(&m->tlb_sem, HOST_RANK_TLB);
 	slab_init(&m->nodes, SPARSE_NODE_SIZE, 64 * SPARSE_NODE_SIZE);
 	slab_init(&m->vmas, sizeof(struct vm_area_struct), 1 << 14);
