@@ -58,42 +58,37 @@ WIDE size_t records_in_row(const void *p, const void *first, size_t n)
 /* It does not know fences: one acquire a word, for its eyes. */
 bool records_of_words(const _Atomic uint64_t *word, size_t n, uint64_t need, uint64_t never, const void *base, void *out)
 {
-	uint64_t all = ~0ull, any = 0, *to = out;
+	uint64_t wrong = 0, *to = out;
 
 	for (size_t i = 0; i < n; i++) {
 		uint64_t w = atomic_load_explicit(&word[i], memory_order_acquire);
 
-		all &= w;
-		any |= w;
+		wrong |= (w & (need | never)) ^ need;
 		to[i] = (uintptr_t)base + OFFSET_OF(w);
 	}
-	return (all & need) == need && !(any & never);
+	return !wrong;
 }
 #else
 WIDE bool records_of_words(const _Atomic uint64_t *word, size_t n, uint64_t need, uint64_t never, const void *base,
                            void *out)
 {
-	four all4 = { ~0ull, ~0ull, ~0ull, ~0ull }, any4 = { 0 }, w4;
-	uint64_t all = ~0ull, any = 0, w, at = (uintptr_t)base, *to = out;
+	uint64_t wrong = 0, w, at = (uintptr_t)base, mask = need | never, *to = out;
 	const char *from = (const char *)word;
+	four wrong4 = { 0 }, w4;
 	size_t i = 0;
 
 	for (; i + 4 <= n; i += 4) {
 		memcpy(&w4, from + 8 * i, sizeof(w4));
-		all4 &= w4;
-		any4 |= w4;
+		wrong4 |= (w4 & mask) ^ need;
 		w4 = OFFSET_OF(w4) + at;
 		memcpy(to + i, &w4, sizeof(w4));
 	}
 	for (; i < n; i++) {
 		memcpy(&w, from + 8 * i, sizeof(w));
-		all &= w;
-		any |= w;
+		wrong |= (w & mask) ^ need;
 		to[i] = at + OFFSET_OF(w);
 	}
 	atomic_thread_fence(memory_order_acquire);
-	all &= all4[0] & all4[1] & all4[2] & all4[3];
-	any |= any4[0] | any4[1] | any4[2] | any4[3];
-	return (all & need) == need && !(any & never);
+	return !(wrong | wrong4[0] | wrong4[1] | wrong4[2] | wrong4[3]);
 }
 #endif
