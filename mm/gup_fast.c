@@ -50,35 +50,42 @@ static inline bool gup_fast_same(const slot_t *slot, uint64_t s, unsigned n)
 	return same;
 }
 
+/* Pages [first, first + n) of a folio, which `slots` slots from `slot` on showed when the first was read as s. */
+struct fast_folio {
+	struct page *head;
+	unsigned first, n;
+	const slot_t *slot;
+	uint64_t s;
+	unsigned slots;
+};
+
 /*
- * Are the pins that were counted on head those of its pages [first, first + n), which the slots showed as s?  A page's
- * slot is cleared before its frame is freed or its folio split.  But the same frames may have come back to the same slots
- * as other folios: were these pages the head's when the slots were looked at?  Marks: page.h.
+ * Are the pins that were counted on the head those of these pages?  A page's slot is cleared before its frame is freed or
+ * its folio split.  But the same frames may have come back to the same slots as other folios: were these pages the
+ * head's when the slots were looked at?  Marks: page.h.
  */
-static inline bool gup_fast_confirm(struct page *head, unsigned first, unsigned n, const slot_t *slot, uint64_t s,
-                                    unsigned slots)
+static inline bool gup_fast_confirm(const struct fast_folio *f)
 {
-	if (!gup_fast_same(slot, s, slots) || page_head(head + first) != head || page_head(head + first + n - 1) != head)
+	if (!gup_fast_same(f->slot, f->s, f->slots) || page_head(f->head + f->first) != f->head ||
+	    page_head(f->head + f->first + f->n - 1) != f->head)
 		return false;
-	if (folio_marks(head, first, n, false))
+	if (folio_marks(f->head, f->first, f->n, false))
 		return true;
-	folio_marks(head, first, n, true);
-	return gup_fast_same(slot, s, slots);
+	folio_marks(f->head, f->first, f->n, true);
+	return gup_fast_same(f->slot, f->s, f->slots);
 }
 
-/* Pages of a folio: one xadd.  How many; 0: not me. */
-static inline unsigned gup_fast_pages(struct pinfold *m, struct page *head, unsigned first, unsigned n,
-                                      const slot_t *slot, uint64_t s, unsigned slots, uint32_t sticky,
-                                      struct page **pages)
+/* One xadd.  How many; 0: not me. */
+static inline unsigned gup_fast_pages(struct pinfold *m, const struct fast_folio *f, uint32_t sticky, struct page **pages)
 {
-	if (unlikely(!page_pin(m, head, n, sticky)))
+	if (unlikely(!page_pin(m, f->head, f->n, sticky)))
 		return 0;
-	if (unlikely(!gup_fast_confirm(head, first, n, slot, s, slots))) {
-		page_unpin(m, head, n);
+	if (unlikely(!gup_fast_confirm(f))) {
+		page_unpin(m, f->head, f->n);
 		return 0;
 	}
-	records_fill(pages, head + first, n);
-	return n;
+	records_fill(pages, f->head + f->first, f->n);
+	return f->n;
 }
 
 /* Those that slot[0], read as s, and its followers show. */
@@ -87,9 +94,10 @@ static __attribute__((noinline)) unsigned gup_fast_folio(struct pinfold *m, cons
                                                          struct page **pages)
 {
 	struct page *page = pfn_to_page(m, s >> PAGE_SHIFT), *head = page_head(page);
-	unsigned n = gup_fast_run(slot, s, page, max);
+	struct fast_folio f = { .head = head, .first = (unsigned)(page - head), .slot = slot, .s = s };
 
-	return gup_fast_pages(m, head, (unsigned)(page - head), n, slot, s, n, sticky, pages);
+	f.n = f.slots = gup_fast_run(slot, s, page, max);
+	return gup_fast_pages(m, &f, sticky, pages);
 }
 
 /* Those from `at` on of the folio that a 2 MiB slot shows. */
@@ -98,10 +106,13 @@ static __attribute__((noinline)) unsigned gup_fast_huge(struct pinfold *m, const
                                                         struct page **pages)
 {
 	uint64_t s = atomic_load_explicit(slot, memory_order_acquire);
+	struct fast_folio f = {
+		.head = pfn_to_page(m, s >> PAGE_SHIFT), .first = at, .n = n, .slot = slot, .s = s, .slots = 1,
+	};
 
 	if ((s & (need | SLOT_HUGE)) != (need | SLOT_HUGE))
 		return 0;
-	return gup_fast_pages(m, pfn_to_page(m, s >> PAGE_SHIFT), at, n, slot, s, 1, sticky, pages);
+	return gup_fast_pages(m, &f, sticky, pages);
 }
 
 /* One plain page, which a slot showed as s.  False: not me. */
