@@ -16,52 +16,7 @@
  * Each seeded bug of bugs[] must be found by one of the scenarios, or be harmless where it says so.
  * count_word NAME runs one scenario, count_word -b NAME one bug; both print a violation's trace.
  */
-#include "mm/debug.h"
-#include "mm/types.h"
-
-#include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum prim { LOAD, STORE, ADD, SUB, OR, AND, CAS, CAS_WEAK };
-
-static uint64_t prim(enum prim what, const volatile void *object, size_t size, uint64_t arg,
-                     uint64_t *expected);
-
-#undef atomic_load
-#undef atomic_load_explicit
-#undef atomic_store
-#undef atomic_store_explicit
-#undef atomic_fetch_add
-#undef atomic_fetch_add_explicit
-#undef atomic_fetch_sub
-#undef atomic_fetch_sub_explicit
-#undef atomic_fetch_or
-#undef atomic_fetch_or_explicit
-#undef atomic_fetch_and
-#undef atomic_fetch_and_explicit
-#undef atomic_compare_exchange_strong
-#undef atomic_compare_exchange_strong_explicit
-#undef atomic_compare_exchange_weak
-#undef atomic_compare_exchange_weak_explicit
-#define PRIM(w, o, v, e) prim(w, o, sizeof(*(o)), (v), (e))
-#define atomic_load(o) PRIM(LOAD, o, 0, NULL)
-#define atomic_load_explicit(o, m) PRIM(LOAD, o, 0, NULL)
-#define atomic_store(o, v) ((void)PRIM(STORE, o, v, NULL))
-#define atomic_store_explicit(o, v, m) ((void)PRIM(STORE, o, v, NULL))
-#define atomic_fetch_add(o, v) PRIM(ADD, o, v, NULL)
-#define atomic_fetch_add_explicit(o, v, m) PRIM(ADD, o, v, NULL)
-#define atomic_fetch_sub(o, v) PRIM(SUB, o, v, NULL)
-#define atomic_fetch_sub_explicit(o, v, m) PRIM(SUB, o, v, NULL)
-#define atomic_fetch_or(o, v) PRIM(OR, o, v, NULL)
-#define atomic_fetch_or_explicit(o, v, m) PRIM(OR, o, v, NULL)
-#define atomic_fetch_and(o, v) PRIM(AND, o, v, NULL)
-#define atomic_fetch_and_explicit(o, v, m) PRIM(AND, o, v, NULL)
-#define atomic_compare_exchange_strong(o, e, v) (PRIM(CAS, o, v, e) != 0)
-#define atomic_compare_exchange_strong_explicit(o, e, v, m, f) (PRIM(CAS, o, v, e) != 0)
-#define atomic_compare_exchange_weak(o, e, v) (PRIM(CAS_WEAK, o, v, e) != 0)
-#define atomic_compare_exchange_weak_explicit(o, e, v, m, f) (PRIM(CAS_WEAK, o, v, e) != 0)
+#include "explore.h"
 
 #include "mm/page.h"
 #include "mm/page.c" /* NOLINT: the code under test */
@@ -70,7 +25,6 @@ static uint64_t prim(enum prim what, const volatile void *object, size_t size, u
 
 #define MAX_THREADS 5
 #define MAX_LOG 6
-#define MAX_STATES (1u << 23)
 #define DONE 0xff
 #define FLAG_SHIFT 14 /* PG_wpinned and PG_longterm in a byte */
 
@@ -106,26 +60,6 @@ static struct page page;
 static _Atomic uint32_t slot, list;
 static struct state now;         /* without count, flags, slot and list while a thread runs */
 static struct thread_state *me;
-
-/* 64-bit values by small numbers: a state stays small. */
-static uint64_t values[0x8000];
-static uint16_t value_hash[0x10000];
-static unsigned nr_values;
-
-static uint16_t number_of(uint64_t v)
-{
-	unsigned h = (unsigned)((v * 0x9e3779b97f4a7c15ull) >> 48);
-
-	while (value_hash[h] && values[value_hash[h] - 1] != v)
-		h = (h + 1) & 0xffff;
-	if (!value_hash[h]) {
-		if (nr_values == 0x7fff)
-			abort();
-		values[nr_values++] = v;
-		value_hash[h] = (uint16_t)nr_values;
-	}
-	return (uint16_t)(value_hash[h] - 1);
-}
 
 /* ---- opcodes, programs, scenarios, bugs ------------------------------------------------------ */
 
@@ -314,19 +248,6 @@ static enum op running;
 static unsigned replayed;
 static bool stepped, telling;
 
-static uint64_t read_object(const volatile void *o, size_t size)
-{
-	return size == 8 ? *(const volatile uint64_t *)o : *(const volatile uint32_t *)o;
-}
-
-static void write_object(const volatile void *o, size_t size, uint64_t v)
-{
-	if (size == 8)
-		*(volatile uint64_t *)(uintptr_t)o = v;
-	else
-		*(volatile uint32_t *)(uintptr_t)o = (uint32_t)v;
-}
-
 static bool hit(enum bug b, bool applies)
 {
 	if (bug != b || !applies)
@@ -387,12 +308,14 @@ static void log_value(enum prim what, uint64_t v, bool ok)
 	replayed = me->nlog;
 }
 
-static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64_t arg,
-                     uint64_t *expected)
+static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64_t arg, uint64_t *expected,
+                     memory_order order, const char *in)
 {
 	uint64_t old, new;
 	bool ok;
 
+	(void)order;
+	(void)in;
 	if (replayed < me->nlog) {
 		old = values[me->log[replayed] & 0x7fff];
 		ok = me->log[replayed++] & 0x8000;
@@ -747,71 +670,17 @@ static const char *check_end(const struct state *s)
 
 /* ---- the search ------------------------------------------------------------------------------ */
 
-static struct state *states;
-static struct { uint32_t parent; uint8_t thread; } *came;
-static uint32_t *table;
-static uint32_t nr_states, room, table_size;
 static bool verbose;
 static bool fails[sizeof(scenarios) / sizeof(scenarios[0])]; /* without any seeded bug */
-
-static uint32_t *find_place(const struct state *s)
-{
-	const unsigned char *b = (const unsigned char *)s;
-	uint64_t h = 0xcbf29ce484222325ull;
-
-	for (size_t i = 0; i + 8 <= sizeof(*s); i += 8) {
-		uint64_t v;
-
-		memcpy(&v, b + i, 8);
-		h = (h ^ v) * 0x9e3779b97f4a7c15ull;
-		h ^= h >> 29;
-	}
-	for (uint32_t i = (uint32_t)h & (table_size - 1); ; i = (i + 1) & (table_size - 1))
-		if (!table[i] || !memcmp(&states[table[i] - 1], s, sizeof(*s)))
-			return &table[i];
-}
-
-static void grow_table(void)
-{
-	table_size = table_size ? table_size * 4 : 1u << 16;
-	free(table);
-	table = calloc(table_size, sizeof(*table));
-	if (!table)
-		abort();
-	for (uint32_t i = 0; i < nr_states; i++)
-		*find_place(&states[i]) = i + 1;
-}
-
-static void add_state(const struct state *s, uint32_t parent, int thread)
-{
-	uint32_t *place;
-
-	if (nr_states * 2 >= table_size)
-		grow_table();
-	place = find_place(s);
-	if (*place)
-		return;
-	if (nr_states == room) {
-		room = room ? room * 2 : 1u << 15;
-		states = realloc(states, room * sizeof(*states));
-		came = realloc(came, room * sizeof(*came));
-		if (!states || !came || room > MAX_STATES)
-			abort();
-	}
-	states[nr_states] = *s;
-	came[nr_states].parent = parent;
-	came[nr_states].thread = (uint8_t)thread;
-	*place = ++nr_states;
-}
 
 /* Prints the way to a state. */
 static void trace(uint32_t at)
 {
 	if (!at)
 		return;
-	trace(came[at].parent);
+	trace(states.came[at].parent);
 	telling = true;
-	step(&states[came[at].parent], came[at].thread);
+	step(state_at(states.came[at].parent), states.came[at].thread);
 	telling = false;
 }
 
@@ -829,28 +698,29 @@ static void begin(void)
 	s.count = number_of(word);
 	s.slot = scenario->slot;
 	s.flags = (uint8_t)(scenario->flags >> FLAG_SHIFT);
-	nr_states = 0;
-	if (table)
-		memset(table, 0, table_size * sizeof(*table));
-	add_state(&s, 0, 0);
+	forget_states(sizeof(s));
+	add_state(&s, (struct way){ 0 });
 }
 
 /* NULL, or the first violation on a shortest way. */
 static const char *explore(void)
 {
 	begin();
-	for (uint32_t at = 0; at < nr_states; at++) {
-		const char *wrong = check_state(&states[at]);
+	for (uint32_t at = 0; at < states.nr; at++) {
+		struct state from;
+		const char *wrong;
 		bool moved = false;
 
+		memcpy(&from, state_at(at), sizeof(from)); /* the array moves when it grows */
+		wrong = check_state(&from);
 		for (int i = 0; !wrong && i < MAX_THREADS; i++) {
-			if (!step(&states[at], i))
+			if (!step(&from, i))
 				continue;
 			moved = true;
-			add_state(&now, at, i);
+			add_state(&now, (struct way){ at, (uint8_t)i, 0 });
 		}
 		if (!wrong && !moved)
-			wrong = check_end(&states[at]);
+			wrong = check_end(&from);
 		if (wrong) {
 			if (verbose) {
 				printf("  %s:\n", wrong);
@@ -861,13 +731,6 @@ static const char *explore(void)
 	}
 	return NULL;
 }
-
-#ifdef __SANITIZE_THREAD__
-#define SLOW 1
-#else
-#define SLOW 0
-#endif
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static int check_scenarios(const char *only)
 {
@@ -881,8 +744,8 @@ static int check_scenarios(const char *only)
 		if (only && strcmp(only, scenario->name))
 			continue;
 		wrong = explore();
-		total += nr_states;
-		printf("%8u states  %s%s%s\n", nr_states, scenario->name, wrong ? ": " : "",
+		total += states.nr;
+		printf("%8u states  %s%s%s\n", states.nr, scenario->name, wrong ? ": " : "",
 		       wrong ? wrong : "");
 		fails[i] = wrong != NULL;
 		failed += fails[i];
