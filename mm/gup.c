@@ -430,7 +430,8 @@ static long gup_loop(struct gup *g)
 	}
 	call_end();
 	if (g->pages) {
-		count_own(PINS_ACQUIRED, g->done - g->zeroes);
+		/* Not count_own(): a notifier's callback may have put pages of another machine. */
+		count_event(m, PINS_ACQUIRED, g->done - g->zeroes);
 		count_event(m, SLOW_PINS, g->done - g->zeroes);
 	}
 	return g->done ? (long)g->done : first;

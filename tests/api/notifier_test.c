@@ -469,6 +469,36 @@ static void callbacks_may_put_pins_and_nothing_else(void **state)
 	world_end(&w);
 }
 
+/* Clause N3: a pin's fault tells that a page changes; the device then lets go of a page of another machine, which is the
+ * thread's for the count of that put.  The pin is counted where it belongs all the same. */
+static void a_pin_whose_callback_puts_another_machines_page_is_counted_rightly(void **state)
+{
+	struct recorder r;
+	struct world w, other;
+	struct page *page;
+	long a;
+
+	WORLD(other, *state);
+	WORLD(w, *state);
+	a = vm_mmap(w.mm, 0, PG, RW, PRIVATE_ANON, NULL, 0);
+	assert_true(a > 0);
+	page = pin_one((unsigned long)a, 0); /* the zero page */
+	assert_ok(put_user_page(page));
+	watch(&r, w.mm);
+	assert_ok(pinfold_use_mm(other.mm));
+	r.put = pin_one(other.at, 0);
+	assert_ok(pinfold_use_mm(w.mm));
+	assert_int_equal(get_user_pages_unlocked((unsigned long)a, 1, &page, FOLL_WRITE), 1);
+	assert_null(r.put);
+	assert_int_equal(stats_of(w.m).pins_acquired - stats_of(w.m).pins_released, 1);
+	assert_int_equal(stats_of(other.m).pins_acquired - stats_of(other.m).pins_released, 0);
+	assert_ok(put_user_page(page));
+	unwatch(&r);
+	assert_ok(vm_munmap(w.mm, (unsigned long)a, PG));
+	world_end(&w);
+	world_end(&other);
+}
+
 static int calls_of_a_child(struct world *w, struct recorder *r, struct mmu_interval_notifier *mni)
 {
 	struct mmu_interval_notifier late = { 0 };
@@ -1509,6 +1539,7 @@ int main(void)
 		PLAIN(every_callback_may_be_missing),
 		PLAIN(under_the_mmap_lock_nobody_registers),
 		EACH(callbacks_may_put_pins_and_nothing_else),
+		ON(pool, a_pin_whose_callback_puts_another_machines_page_is_counted_rightly),
 		PLAIN(a_child_of_fork_is_told_that_it_has_none),
 		EACH(a_change_is_told_before_it_is_made),
 		EACH(the_slot_is_gone_at_end),
