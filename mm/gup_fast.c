@@ -165,6 +165,8 @@ static inline const struct table *gup_fast_dir(const struct mm_struct *mm, unsig
 
 	/* Unrolled: the loop costs more than the loads. */
 	_Static_assert(TABLE_LEVELS == 4, "two steps down");
+	if (unlikely(!t)) /* another thread destroyed the mm */
+		return NULL;
 	t = gup_fast_child(t, addr, 3);
 	return likely(t) ? gup_fast_child(t, addr, 2) : NULL;
 }

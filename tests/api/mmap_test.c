@@ -549,6 +549,28 @@ static void destroying_an_mm_unmaps_everything(void **state)
 	world_end(&w);
 }
 
+static void *destroy_mm(void *mm)
+{
+	return pinfold_mm_destroy(mm) ? mm : NULL;
+}
+
+/* Header: -EINVAL, not an mm of a live machine.  Of the threads whose mm it was only the one that destroyed it is told. */
+static void a_pin_in_an_mm_that_another_thread_destroyed_is_refused(void **state)
+{
+	struct page *page, *pages[4];
+	struct world w;
+
+	WORLD(w, *state);
+	page = pin_one(w.at, 0);
+	assert_ok(put_user_page(page));
+	assert_null(in_thread(destroy_mm, w.mm));
+	assert_int_equal(get_user_pages_fast(w.at, 1, 0, &page), -EINVAL);
+	assert_int_equal(get_user_pages_fast(w.at, 4, FOLL_WRITE, pages), -EINVAL);
+	assert_int_equal(get_user_pages_unlocked(w.at, 1, &page, 0), -EINVAL);
+	assert_ok(pinfold_mm_create(w.m, PINFOLD_WINDOW_NONE, &w.mm));
+	world_end(&w);
+}
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 struct churn {
@@ -645,6 +667,7 @@ int main(void)
 		PLAIN(closed_handles_are_told),
 		PLAIN(wrong_machine_options_are_refused),
 		EACH(destroying_an_mm_unmaps_everything),
+		EACH(a_pin_in_an_mm_that_another_thread_destroyed_is_refused),
 		WINDOWS(windows_of_threads_beside_changes_of_the_mm),
 		WINDOWS(windows_can_be_touched_under_the_mmap_lock),
 	};
