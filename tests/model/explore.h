@@ -40,8 +40,8 @@ static uint64_t prim(enum prim what, const volatile void *object, size_t size, u
 #undef atomic_compare_exchange_weak_explicit
 #define PRIM(w, o, v, e, m) prim(w, o, sizeof(*(o)), (uint64_t)(v), (e), (m), __func__)
 #define SEQ memory_order_seq_cst
-#define atomic_load(o) PRIM(LOAD, o, 0, NULL, SEQ)
-#define atomic_load_explicit(o, m) PRIM(LOAD, o, 0, NULL, m)
+#define atomic_load(o) ((__typeof__(*(o)))PRIM(LOAD, o, 0, NULL, SEQ))
+#define atomic_load_explicit(o, m) ((__typeof__(*(o)))PRIM(LOAD, o, 0, NULL, m))
 #define atomic_store(o, v) ((void)PRIM(STORE, o, v, NULL, SEQ))
 #define atomic_store_explicit(o, v, m) ((void)PRIM(STORE, o, v, NULL, m))
 #define atomic_fetch_add(o, v) PRIM(ADD, o, v, NULL, SEQ)
@@ -61,16 +61,23 @@ static uint64_t prim(enum prim what, const volatile void *object, size_t size, u
 
 SHARED_TOOL uint64_t read_object(const volatile void *o, size_t size)
 {
-	return size == 8 ? *(const volatile uint64_t *)o : *(const volatile uint32_t *)o;
+	return size == 8 ? *(const volatile uint64_t *)o : size == 4 ? *(const volatile uint32_t *)o :
+	                                                               *(const volatile uint16_t *)o;
 }
 
 SHARED_TOOL void write_object(const volatile void *o, size_t size, uint64_t v)
 {
 	if (size == 8)
 		*(volatile uint64_t *)(uintptr_t)o = v;
-	else
+	else if (size == 4)
 		*(volatile uint32_t *)(uintptr_t)o = (uint32_t)v;
+	else
+		*(volatile uint16_t *)(uintptr_t)o = (uint16_t)v;
 }
+
+/* Before there are threads. */
+#undef atomic_init
+#define atomic_init(o, v) write_object(o, sizeof(*(o)), (uint64_t)(v))
 
 /* ---- 64-bit values by small numbers: a state stays small -------------------------------------- */
 

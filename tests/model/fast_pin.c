@@ -1,0 +1,1242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fast_pin.c - the lockless pin against those who take pages and tables away, and against dup_mmap(), in all
+ * interleavings and with store buffers.
+ *
+ * It runs the code of mm/gup_fast.c, mm/pgtable.c, mm/fork.c and mm/page.h itself.  A thread is a C function (see
+ * `bodies`); its state is the list of values that its atomic operations returned so far: a step runs the function again
+ * with them, performs one more operation, and stops before the next.  What the rest of the library does in between (fault,
+ * zap, allocator) is written down here with the same inline functions, each line with the function that it stands for.
+ * Tables have two slots: TABLE_SLOTS.
+ *
+ * Memory order.  Each thread has a store buffer.  A store that is not seq_cst waits in it and becomes visible at some later
+ * step; not before what was stored to the same object earlier, and, if it is a release, before nothing that was stored
+ * earlier.  So stores of two objects pass each other as on machines weaker than x86.  A seq_cst operation waits until the
+ * buffer is empty; a read-modify-write that is not one reads memory at once, and what it changes waits.  Loads see the own
+ * buffer first, and are done in their order: what a load gains by acquire is not seen here.
+ *
+ * An operation is a step only if another thread touches the same object and one of them writes: found out on the way.
+ *
+ * What is checked: check_state(), and confirmed().  Each seeded bug of bugs[] must be found.  fast_pin NAME runs one
+ * scenario, fast_pin -b NAME one bug; both print a violation's trace.
+ */
+#include "explore.h"
+
+#undef TABLE_SLOTS
+#define TABLE_SLOTS 2u
+
+/* What the included code calls and this file stands for. */
+#define host_lock(l) ((void)(l))
+#define host_unlock(l) ((void)(l))
+#define host_mutex_init(l, r) ((void)((l)->rank = (r)))
+#define host_held(l) true
+#define host_rwsem_held(l) true
+#define slab_alloc model_slab_alloc
+#define slab_free model_slab_free
+#define free_frame model_free_frame
+#define get_internal model_get_internal
+#define put_internal model_put_internal
+#define alloc_anon model_alloc_anon
+#define host_copy_shared(to, from, n) ((void)(to), (void)(from))
+#define vma_next_index model_vma_next_index
+#define tlb_begin model_tlb_begin
+#define tlb_add model_tlb_add
+#define tlb_flush model_tlb_flush
+#define current_mm model_current_mm
+#define gup_check model_gup_check
+#define pin_range model_pin_range
+#define vmstat_attach model_vmstat_attach
+
+static void *model_slab_alloc(struct slab *s);
+static void model_slab_free(struct slab *s, void *object);
+
+#include "mm/pgtable.c" /* NOLINT: the code under test */
+#include "mm/gup_fast.c" /* NOLINT */
+#include "mm/fork.c" /* NOLINT */
+
+/* ---- the world ------------------------------------------------------------------------------- */
+
+#define MAX_THREADS 3
+#define MAX_LOG 122
+#define MAX_LOCS 72
+#define MAX_BUFFER 6
+#define NR_TABLES 16
+#define NR_PAGES 6
+#define NR_MMS 3
+#define PFN0 1u /* of page[0] */
+
+enum mm_name { A, B, C };
+
+/* All memory that threads share.  Private to a thread, or constant: as the thread left it in this run. */
+static struct world {
+	struct mm_struct mm[NR_MMS];
+	struct table table[NR_TABLES];
+	struct page page[PFN0 + NR_PAGES];
+	_Atomic uint64_t list[NR_PAGES]; /* the page is on the free list */
+	_Atomic uint64_t ready;          /* a thread tells another */
+	unsigned used_tables, free_tables, used_pages;
+	struct table *freed[NR_TABLES];
+	struct vm_area_struct vma, *vmas[1];
+} w, initial;
+static struct pinfold machine;
+
+struct entry {
+	uint8_t loc, what, release, v;
+};
+
+struct thread_state {
+	uint8_t nlog, nbuf, ended;
+	uint8_t retries;      /* from gup_fast_many() on: what came before is forgotten */
+	uint8_t log[MAX_LOG]; /* numbers of `values`; DONE: a CAS was done */
+	uint8_t pad[2];
+	struct entry buf[MAX_BUFFER];
+};
+#define DONE 0x80
+
+struct state {
+	uint8_t mem[MAX_LOCS];
+	uint8_t owner[NR_PAGES]; /* mm whose page it is, + 1; 0: nobody's */
+	uint8_t pins[NR_PAGES];  /* confirmed and not begun to give back */
+	uint8_t broken, pad[3];
+	struct thread_state t[MAX_THREADS];
+};
+_Static_assert(sizeof(struct state) % 8 == 0, "hashed by words");
+
+static const char *const broken_text[] = {
+	NULL, "a pin was confirmed of a page that is not the address space's", "an assertion of the code failed",
+	"a pinned page became free", "an object is freed twice",
+	"a pinned page is shared", "a pin or a page is lost",
+};
+enum broken { FINE, NOT_ITS_PAGE, ASSERTION, TAKEN_AWAY, FREED_TWICE, SHARED, LOST };
+
+static struct state now;
+static int me;                  /* the thread that runs */
+static unsigned replayed;
+static bool stepped, blocked, telling;
+static jmp_buf out_of_thread;
+
+/* Objects that were touched, by address; which threads did, and which wrote. */
+static struct {
+	const volatile void *o;
+	uint8_t size, touched, written, shared;
+} locs[MAX_LOCS];
+static unsigned nr_locs;
+static bool again; /* an object turned out to be shared */
+
+/* Right behind the operation that this step performs: for what changes with it. */
+static bool live(void)
+{
+	return stepped && replayed == now.t[me].nlog;
+}
+
+static void broken(enum broken b)
+{
+	if (live() && !now.broken)
+		now.broken = (uint8_t)b;
+}
+
+void debug_broken(const char *what, const struct page *page)
+{
+	(void)page;
+	if (telling)
+		printf("    %s\n", what);
+	broken(ASSERTION);
+}
+
+/* A state has room for small numbers. */
+static uint8_t number(uint64_t v)
+{
+	uint16_t n = number_of(v);
+
+	if (n >= DONE)
+		abort();
+	return (uint8_t)n;
+}
+
+static unsigned page_of(const struct page *p)
+{
+	return (unsigned)(p - &w.page[PFN0]);
+}
+
+/* ---- seeded bugs ------------------------------------------------------------------------------ */
+
+enum loc_name { L_ANY, L_SEQ, L_COUNT, L_FLAGS, L_ENTRY, L_SLOT, L_PINNED, L_MARKS };
+
+enum act {
+	BLIND,  /* the load says what the thread saw there before */
+	NOPINS, /* it says that there are none */
+	DROP,   /* the store is not done */
+	RELAX,  /* it is no barrier */
+	LATE    /* it is done behind the thread's next `until` */
+};
+
+struct match {
+	const char *in; /* the function that has it; NULL: any */
+	enum prim what;
+	enum loc_name loc;
+	unsigned nth;   /* of the thread's; 0: all */
+};
+
+struct bug {
+	unsigned where; /* a scenario's shape */
+	const char *name;
+	struct match m;
+	enum act act;
+	struct match until;
+};
+
+static const struct bug *bug;
+static unsigned long bug_hits;
+static unsigned seen_match, seen_until; /* by this thread in this run */
+static struct { bool waits, due; const volatile void *o; enum prim what; size_t size; uint64_t arg; } late;
+
+static enum loc_name name_of(const volatile void *o)
+{
+	if ((size_t)((const volatile char *)o - (const volatile char *)&w) >= sizeof(w))
+		return L_ANY;
+	for (int i = 0; i < NR_MMS; i++)
+		if (o == &w.mm[i].table_seq)
+			return L_SEQ;
+	for (int i = 0; i < NR_TABLES; i++) {
+		if (o == &w.table[i].pinned)
+			return L_PINNED;
+		if (o == &w.table[i].e[0] || o == &w.table[i].e[1])
+			return w.table[i].level ? L_ENTRY : L_SLOT;
+	}
+	for (unsigned i = 0; i < PFN0 + NR_PAGES; i++) {
+		if (o == &w.page[i].count)
+			return L_COUNT;
+		if (o == &w.page[i].flags)
+			return L_FLAGS;
+		if (o == &w.page[i].subpins)
+			return L_MARKS;
+	}
+	return L_ANY;
+}
+
+static bool matches(const struct match *m, const char *in, enum prim what, enum loc_name loc)
+{
+	return m->what == what && m->loc == loc && (!m->in || !strcmp(m->in, in));
+}
+
+/* ---- one atomic operation --------------------------------------------------------------------- */
+
+static uint64_t applied(enum prim what, uint64_t old, uint64_t arg, size_t size)
+{
+	uint64_t v = what == ADD ? old + arg : what == SUB ? old - arg : what == OR ? old | arg :
+	             what == AND ? old & arg : arg;
+
+	return size == 8 ? v : size == 4 ? (uint32_t)v : (uint16_t)v;
+}
+
+/* The object's number; -1: not of the world. */
+static int loc_of(const volatile void *o, size_t size)
+{
+	size_t at = (size_t)((const volatile char *)o - (const volatile char *)&w);
+
+	if (at >= sizeof(w))
+		return -1;
+	for (unsigned i = 0; i < nr_locs; i++)
+		if (locs[i].o == o)
+			return (int)i;
+	if (nr_locs == MAX_LOCS)
+		abort();
+	locs[nr_locs].o = o;
+	locs[nr_locs].size = (uint8_t)size;
+	locs[nr_locs].touched = locs[nr_locs].written = locs[nr_locs].shared = 0;
+	return (int)nr_locs++;
+}
+
+/* From now on an object's operations are steps. */
+static void make_shared(int loc)
+{
+	locs[loc].shared = 1;
+	again = true;
+}
+
+static void touch(int loc, bool write)
+{
+	bool second = write && locs[loc].written && !(locs[loc].written & (1 << me));
+
+	locs[loc].touched |= (uint8_t)(1 << me);
+	if (write)
+		locs[loc].written |= (uint8_t)(1 << me);
+	if (second)
+		again = true; /* only_writer() was wrong */
+	if (!locs[loc].shared && locs[loc].written && (locs[loc].touched & (locs[loc].touched - 1)))
+		make_shared(loc);
+}
+
+/* Then what it loads is no step: what it stored last is in its plain memory, too. */
+static bool only_writer(int loc)
+{
+	return locs[loc].written == 1 << me;
+}
+
+static const char *loc_text(int loc)
+{
+	static const char *const name[] = { "object", "table_seq", "count", "flags", "entry", "slot", "pinned", "marks" };
+	static char text[40];
+	size_t at = (size_t)((const volatile char *)locs[loc].o - (const volatile char *)&w);
+
+	snprintf(text, sizeof(text), "%s@%zx", name[name_of(locs[loc].o)], at);
+	return text;
+}
+
+/* Buffer entry i of thread t becomes visible. */
+static void flush_entry(int t, unsigned i)
+{
+	struct thread_state *ts = &now.t[t];
+	struct entry e = ts->buf[i];
+	uint64_t old = values[now.mem[e.loc]], new = applied(e.what, old, values[e.v], locs[e.loc].size);
+
+	now.mem[e.loc] = number(new);
+	memmove(&ts->buf[i], &ts->buf[i + 1], (ts->nbuf - i - 1) * sizeof(e));
+	memset(&ts->buf[--ts->nbuf], 0, sizeof(e));
+	if (telling)
+		printf("    T%d %-22s %-5s %-16s %016llx -> %016llx\n", t, "(buffer)", "", loc_text(e.loc),
+		       (unsigned long long)old, (unsigned long long)new);
+}
+
+static bool may_flush(const struct thread_state *t, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (t->buf[i].release || t->buf[k].loc == t->buf[i].loc)
+			return false;
+	return i < t->nbuf;
+}
+
+/* What this thread would load. */
+static uint64_t value_seen(int loc)
+{
+	const struct thread_state *t = &now.t[me];
+	uint64_t v = values[now.mem[loc]];
+
+	for (unsigned i = 0; i < t->nbuf; i++)
+		if (t->buf[i].loc == loc)
+			v = applied(t->buf[i].what, v, values[t->buf[i].v], locs[loc].size);
+	return v;
+}
+
+static bool releases(memory_order m)
+{
+	return m == memory_order_release || m == memory_order_acq_rel || m == memory_order_seq_cst;
+}
+
+/* Does it to memory or buffer.  What the object held; *ok: a CAS was done. */
+static uint64_t perform(enum prim what, int loc, uint64_t arg, const uint64_t *expected, memory_order order, bool *ok)
+{
+	struct thread_state *t = &now.t[me];
+	bool full = order == memory_order_seq_cst && what != LOAD;
+	uint64_t old;
+
+	while (full && t->nbuf)
+		flush_entry(me, 0);
+	old = value_seen(loc);
+	*ok = expected && *expected == old;
+	if (what == LOAD || (expected && !*ok))
+		return old;
+	if (full) {
+		now.mem[loc] = number(applied(what, old, arg, locs[loc].size));
+		return old;
+	}
+	if (t->nbuf == MAX_BUFFER) /* as deep as it is here */
+		flush_entry(me, 0);
+	t->buf[t->nbuf++] = (struct entry){ .loc = (uint8_t)loc, .what = (uint8_t)what, .release = releases(order),
+	                                    .v = number(arg) };
+	return old;
+}
+
+static void tell(enum prim what, int loc, uint64_t old, uint64_t arg, const char *in)
+{
+	static const char *const name[] = { "load", "store", "add", "sub", "or", "and", "cas", "cas" };
+
+	if (telling)
+		printf("    T%d %-22s %-5s %-16s %016llx, %016llx\n", me, in, name[what], loc_text(loc),
+		       (unsigned long long)old, (unsigned long long)arg);
+}
+
+/* A first try that came to nothing leaves nothing behind: its thread is as one that begins with gup_fast_many().  (But for
+ * the walk that it remembers; the scenarios in which a thread pins twice have that.) */
+static void forget_first_try(void)
+{
+	struct thread_state *t = &now.t[me];
+
+	t->retries = 1;
+	t->nlog = 0;
+	memset(t->log, 0, sizeof(t->log));
+	longjmp(out_of_thread, 1);
+}
+
+/* An operation as the code has it, or a seeded bug has made it. */
+static uint64_t operate(enum prim what, const volatile void *o, size_t size, uint64_t arg, uint64_t *expected,
+                        memory_order order, const char *in)
+{
+	struct thread_state *t = &now.t[me];
+	int loc = loc_of(o, size);
+	uint64_t old;
+	bool ok = false;
+
+	if (loc >= 0)
+		touch(loc, what != LOAD);
+	if (loc < 0 || !locs[loc].shared || (what == LOAD && only_writer(loc))) { /* plain memory */
+		old = read_object(o, size);
+		ok = expected && *expected == old;
+		if (what != LOAD && (!expected || ok))
+			write_object(o, size, applied(what, old, arg, size));
+	} else if (replayed < t->nlog) {
+		old = values[t->log[replayed] & (DONE - 1)];
+		ok = t->log[replayed++] & DONE;
+	} else {
+		if (stepped)
+			longjmp(out_of_thread, 1);
+		if (!t->retries && replayed && !strcmp(in, "gup_fast"))
+			forget_first_try();
+		stepped = true;
+		old = perform(what, loc, arg, expected, order, &ok);
+		tell(what, loc, old, arg, in);
+		if (t->nlog == MAX_LOG)
+			abort();
+		t->log[t->nlog++] = (uint8_t)(number(old) | (ok ? DONE : 0));
+		replayed = t->nlog;
+	}
+	if (loc >= 0 && locs[loc].shared && what != LOAD && only_writer(loc) && (!expected || ok))
+		write_object(o, size, applied(what, old, arg, size));
+	if (!expected)
+		return old;
+	if (!ok)
+		*expected = old;
+	return ok;
+}
+
+static void do_late(void)
+{
+	if (!late.waits || !late.due)
+		return;
+	late.waits = false;
+	operate(late.what, late.o, late.size, late.arg, NULL, memory_order_seq_cst, "(late)");
+}
+
+/* The values that the thread's loads of an object returned last: for BLIND. */
+static uint64_t last_seen[8];
+
+static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64_t arg, uint64_t *expected,
+                     memory_order order, const char *in)
+{
+	enum loc_name name = name_of(o);
+	bool hit = bug && matches(&bug->m, in, what, name) && (++seen_match == bug->m.nth || !bug->m.nth);
+	uint64_t r;
+
+	do_late();
+	if (hit) {
+		bug_hits++;
+		if (bug->act == DROP)
+			return 0;
+		if (bug->act == BLIND)
+			return last_seen[name];
+		if (bug->act == NOPINS)
+			return PC_INTERNAL;
+		if (bug->act == RELAX)
+			order = memory_order_relaxed;
+	}
+	if (hit && bug->act == LATE) {
+		late.waits = true;
+		late.due = false;
+		late.what = what;
+		late.o = o;
+		late.size = size;
+		late.arg = arg;
+		return 0;
+	}
+	r = operate(what, o, size, arg, expected, order, in);
+	if (what == LOAD)
+		last_seen[name] = r;
+	if (late.waits && matches(&bug->until, in, what, name) && (++seen_until == bug->until.nth || !bug->until.nth))
+		late.due = true;
+	return r;
+}
+
+/* Waits until an object is not zero. */
+static void await(_Atomic uint64_t *o)
+{
+	struct thread_state *t = &now.t[me];
+
+	do_late();
+	if (replayed == t->nlog && !stepped && locs[loc_of(o, 8)].shared && !value_seen(loc_of(o, 8))) {
+		blocked = true;
+		longjmp(out_of_thread, 1);
+	}
+	atomic_load(o);
+}
+
+/* ---- what the included code calls -------------------------------------------------------------- */
+
+static void *model_slab_alloc(struct slab *s)
+{
+	unsigned level = (unsigned)(s - machine.tables);
+	struct table *t;
+
+	/* A freed table first: the sooner it is reused the better. */
+	for (unsigned i = 0; i < w.free_tables; i++)
+		if (w.freed[i]->level == level) {
+			t = w.freed[i];
+			w.freed[i] = w.freed[--w.free_tables];
+			return t;
+		}
+	if (w.used_tables == NR_TABLES)
+		abort();
+	t = &w.table[w.used_tables++];
+	t->level = level;
+	return t;
+}
+
+static void model_slab_free(struct slab *s, void *object)
+{
+	(void)s;
+	w.freed[w.free_tables++] = object;
+}
+
+void model_free_frame(struct pinfold *m, struct page *page)
+{
+	unsigned i = page_of(page);
+
+	(void)m;
+	if (live())
+		now.owner[i] = 0;
+	if (atomic_fetch_add(&w.list[i], 1))
+		broken(FREED_TWICE);
+}
+
+bool model_get_internal(struct pinfold *m, struct page *page)
+{
+	return page_get_units(m, page, PC_INTERNAL, 1);
+}
+
+void model_put_internal(struct pinfold *m, struct page *page)
+{
+	if (dec_done(m, page, page_dec(page, PC_INTERNAL, 1)))
+		broken(ASSERTION);
+}
+
+/* A new page of an mm: one that only its thread can reach, until it sets a slot. */
+struct page *model_alloc_anon(struct pinfold *m, unsigned order, uint64_t index, bool zero)
+{
+	(void)m;
+	(void)order;
+	(void)index;
+	(void)zero;
+	return &w.page[PFN0 + w.used_pages++];
+}
+
+unsigned model_vma_next_index(const struct mm_struct *mm, unsigned long addr)
+{
+	(void)mm;
+	(void)addr;
+	return 0;
+}
+
+void model_tlb_begin(struct tlb_batch *b, struct pinfold *m, enum tlb_op op)
+{
+	(void)b;
+	(void)m;
+	(void)op;
+}
+
+void model_tlb_add(struct tlb_batch *b, const struct vm_area_struct *vma, unsigned long addr, size_t len)
+{
+	(void)b;
+	(void)vma;
+	(void)addr;
+	(void)len;
+}
+
+void model_tlb_flush(struct tlb_batch *b)
+{
+	(void)b;
+}
+
+struct mm_struct *model_current_mm(int *err)
+{
+	*err = 0;
+	return used_mm();
+}
+
+long model_gup_check(unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
+{
+	(void)start;
+	(void)nr;
+	(void)flags;
+	(void)pages;
+	return 0;
+}
+
+/* The slow path waits for the mmap lock, and what it pins then is no business of this model. */
+long model_pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
+{
+	(void)mm;
+	(void)start;
+	(void)nr;
+	(void)flags;
+	(void)pages;
+	return 0;
+}
+
+void model_vmstat_attach(struct pinfold *m)
+{
+	(void)m;
+}
+
+/* ---- threads ---------------------------------------------------------------------------------- */
+
+#define OWN (SLOT_PRESENT | SLOT_ANON | SLOT_EXCL)
+#define SECOND PAGE_SIZE /* address of the second page */
+
+static uint64_t slot_of(unsigned page)
+{
+	return (uint64_t)(PFN0 + page) << PAGE_SHIFT;
+}
+
+static void owns(unsigned page, enum mm_name who)
+{
+	if (live())
+		now.owner[page] = (uint8_t)(who + 1);
+}
+
+/* A pin of mm A was handed out. */
+static void confirmed(struct page *p)
+{
+	if (!live())
+		return;
+	if (now.owner[page_of(p)] != A + 1)
+		broken(NOT_ITS_PAGE);
+	now.pins[page_of(p)]++;
+}
+
+/* put_user_page() */
+static void put(struct page *p)
+{
+	struct page *head = page_head(p);
+	int fact = page_put_pins(head, 1);
+
+	if (live())
+		now.pins[page_of(p)]--;
+	if (dec_done(&machine, head, fact))
+		broken(ASSERTION);
+}
+
+static void pin(unsigned long addr, unsigned flags)
+{
+	struct page *p;
+	int r = now.t[me].retries == 1 ? gup_fast_many(addr, 1, flags, &p) : get_user_pages_fast(addr, 1, flags, &p);
+
+	if (r != 1)
+		return;
+	confirmed(p);
+	put(p);
+}
+
+static void write_pin(void)
+{
+	pin(0, FOLL_WRITE);
+}
+
+/* LONGTERM: not by the way of one plain page, but by that of many. */
+static void long_pin(void)
+{
+	now.t[me].retries = 2; /* it begins there */
+	pin(0, FOLL_LONGTERM);
+}
+
+static void two_pins(void)
+{
+	now.t[me].retries = 2; /* they share a walk */
+	pin(0, FOLL_WRITE);
+	pin(0, FOLL_WRITE);
+}
+
+static void pin_second(void)
+{
+	pin(SECOND, FOLL_WRITE);
+}
+
+/* Of a page: slot_take() and slot_put() of zap_range(). */
+static void zap(enum mm_name who, unsigned long addr)
+{
+	struct pt_pos pos;
+	uint64_t s;
+
+	if (!pt_lock(&w.mm[who], addr, &pos)) {
+		broken(ASSERTION);
+		return;
+	}
+	s = atomic_load_explicit(pos.slot, memory_order_relaxed);
+	slot_set(pos.table, pos.slot, 0);
+	pt_unlock(&pos);
+	atomic_fetch_sub_explicit(&pfn_to_page(&machine, s >> PAGE_SHIFT)->mapcount, 1, memory_order_release);
+	put_internal(&machine, pfn_to_page(&machine, s >> PAGE_SHIFT));
+}
+
+/* The frame is free, and alloc_folio() gives it to somebody. */
+static void reuse(unsigned page, enum mm_name who)
+{
+	await(&w.list[page]);
+	atomic_fetch_sub(&w.list[page], 1);
+	page_thaw(&w.page[PFN0 + page], PC_INTERNAL);
+	owns(page, who);
+}
+
+/* fill_anon() */
+static void map(enum mm_name who, unsigned long addr, unsigned page)
+{
+	struct pt_pos pos;
+
+	if (pt_own(&w.mm[who], addr, &pos)) {
+		broken(ASSERTION);
+		return;
+	}
+	atomic_store_explicit(&w.page[PFN0 + page].mapcount, 1, memory_order_relaxed);
+	slot_set(pos.table, pos.slot, slot_of(page) | OWN | SLOT_RIGHTS);
+	pt_unlock(&pos);
+}
+
+/* A 2 MiB slot: zap_stretch() of all of it. */
+static void reuse_folio(void)
+{
+	slot_t *entry = pt_entry(pt_dir(&w.mm[A], 0), 0);
+	struct page *head = &w.page[PFN0];
+
+	slot_set(pt_dir(&w.mm[A], 0), entry, 0);
+	atomic_fetch_sub_explicit(&head->hugemaps, 1, memory_order_release);
+	put_internal(&machine, head);
+	reuse(0, B);
+}
+
+static void reuse_frame(void)
+{
+	zap(A, 0);
+	reuse(0, B);
+	map(B, 0, 0);
+}
+
+static void map_again(void)
+{
+	zap(A, 0);
+	reuse(0, A);
+	map(A, 0, 0);
+}
+
+static void reuse_tables(void)
+{
+	zap(A, 0);
+	pt_trim(&w.mm[A], 0, LEAF_SIZE);
+	map(B, 0, 1);
+}
+
+static void reuse_table_and_frame(void)
+{
+	zap(A, 0);
+	pt_trim(&w.mm[A], 0, LEAF_SIZE);
+	reuse(0, B);
+	map(B, 0, 0);
+}
+
+/* mremap(): the table to another place, and a new page to the old one's. */
+static void move_table(void)
+{
+	uint64_t e = pt_take_entry(&w.mm[A], 0);
+
+	pt_put_entry(&w.mm[B], 0, e); /* of another mm here: so that a pin by the old address is seen to be wrong */
+	owns(0, B);
+}
+
+/* dup_locked() */
+static void snapshot(enum mm_name child)
+{
+	struct dup d = { .mm = &w.mm[child], .old = &w.mm[A] };
+
+	each_stretch(&d, stop);
+	pt_bump(d.old);
+	if (each_stretch(&d, share) || each_stretch(&d, copy_pinned))
+		broken(ASSERTION);
+}
+
+/* The process stores to the page: cow_fault(). */
+static void store(void)
+{
+	struct pinfold *m = &machine;
+	struct page *page, *new;
+	struct pt_pos pos;
+	uint64_t s;
+
+	if (pt_own(&w.mm[A], 0, &pos))
+		return;
+	s = atomic_load_explicit(pos.slot, memory_order_relaxed);
+	page = pfn_to_page(m, s >> PAGE_SHIFT);
+	if ((s & SLOT_EXCL) || atomic_load(&page->mapcount) == 1) { /* small_slot() */
+		slot_set(pos.table, pos.slot, s | SLOT_EXCL | SLOT_RIGHTS);
+		return;
+	}
+	new = alloc_anon(m, 0, 0, false); /* replace() */
+	atomic_store_explicit(&new->mapcount, 1, memory_order_relaxed);
+	slot_set(pos.table, pos.slot, 0);
+	slot_set(pos.table, pos.slot, slot_of(page_of(new)) | OWN | SLOT_RIGHTS);
+	atomic_fetch_sub_explicit(&page->mapcount, 1, memory_order_release); /* slot_put() */
+	put_internal(m, page);
+}
+
+static void dup(void)
+{
+	snapshot(B);
+}
+
+static void dup_and_store(void)
+{
+	snapshot(B);
+	store();
+}
+
+/* The child has a table of its own, and shows the page still; the parent's is its own again. */
+static void dup_own_and_store(void)
+{
+	struct pt_pos pos;
+
+	snapshot(B);
+	if (pt_own(&w.mm[B], 0, &pos))
+		broken(ASSERTION);
+	store();
+}
+
+/* A child that ends: the parent's table is its own again, and shared a second time. */
+static void dup_twice(void)
+{
+	snapshot(B);
+	if (!pt_detach(&w.mm[B], 0))
+		zap(B, 0);
+	store();
+	snapshot(C);
+}
+
+/* ---- scenarios -------------------------------------------------------------------------------- */
+
+enum shape {
+	ONE_PAGE = 0,
+	TWO_PAGES = 1,  /* in A's leaf */
+	ALL = 0,
+	HUGE_SLOT = 2,  /* and no leaf: a folio of two pages */
+	NO_TABLES = 4,  /* B has a root only */
+	MORE = 8,       /* A has another table: only its leaf can be trimmed */
+	LONG = 64,      /* hundreds of thousands of states */
+	MARKED = 32,    /* the folio's pages have been pinned before */
+	FORK = 16,      /* what B and C show is shared */
+};
+
+static const struct scenario {
+	const char *name;
+	unsigned shape;
+	void (*body[MAX_THREADS])(void);
+} scenarios[] = {
+	{ "unmapped, the frame reused", MORE, { write_pin, reuse_frame } },
+	{ "unmapped, the frame reused, the way of many pages", MORE, { long_pin, reuse_frame } },
+	{ "unmapped, mapped again", MORE, { write_pin, map_again } },
+	{ "the leaf reused", MORE, { write_pin, reuse_tables } },
+	{ "the leaf reused, the way of many pages", MORE, { long_pin, reuse_tables } },
+	{ "all tables reused", NO_TABLES, { write_pin, reuse_tables } },
+	{ "leaf and frame reused", MORE, { two_pins, reuse_table_and_frame } },
+	{ "the leaf moved", MORE, { write_pin, move_table } },
+	{ "the leaf moved, the way of many pages", MORE, { long_pin, move_table } },
+	{ "a 2 MiB folio unmapped and reused", MORE | HUGE_SLOT | MARKED, { write_pin, reuse_folio } },
+	{ "snapshot", FORK, { write_pin, dup } },
+	{ "snapshot, the way of many pages", FORK, { long_pin, dup } },
+	{ "snapshot, then a store", FORK, { write_pin, dup_and_store } },
+	{ "snapshot that takes its own table, then a store", FORK, { write_pin, dup_own_and_store } },
+	{ "snapshot of a 2 MiB folio", FORK | HUGE_SLOT, { write_pin, dup } },
+	{ "snapshot of a 2 MiB folio, its second page", FORK | HUGE_SLOT, { pin_second, dup_twice } },
+	/* The long ones are last: most bugs are found before. */
+	{ "unmapped, the frame reused, two pinners", MORE | LONG, { write_pin, long_pin, reuse_frame } },
+	{ "two snapshots, and a pinner that knows the way", FORK | LONG, { two_pins, dup_twice } },
+	{ "snapshot of two pages", FORK | LONG | TWO_PAGES, { write_pin, pin_second, dup } },
+};
+
+/*
+ * Not here: that the pin looks at FREE and the guards, and twice at the sticky flags, is count_word.c's.  And what does no
+ * harm to pins when it is left out:
+ *   - gup_fast_confirm()'s look at the slot behind the marks: the sequence is compared behind them, too, and dup_mmap()
+ *     bumps it before it asks for marks (as long as nobody else asks)
+ *   - any_pinned()'s taking the mark away: the next snapshot would look at pages for nothing
+ *   - claim_leaf()'s taking rights away: they are the mapping's of then, which may be more than it has now; the page is right
+ *   - the new sequence when a leaf is claimed or copied: no fast pin knows the way to a leaf whose entry is marked.
+ *     pt_lock() needs it
+ */
+static const struct bug bugs[] = {
+	/* the pin */
+	{ ALL, "the slot is not looked at again", { "get_user_pages_fast", LOAD, L_SLOT, 2 }, BLIND, { 0 } },
+	{ ALL, "the sequence is not compared", { "get_user_pages_fast", LOAD, L_SEQ, 2 }, BLIND, { 0 } },
+	{ ALL, "the count is no barrier", { "get_user_pages_fast", ADD, L_COUNT, 0 }, RELAX, { 0 } },
+	{ ALL, "many pages: the slot is not looked at again", { "gup_fast_leaf", LOAD, L_SLOT, 2 }, BLIND, { 0 } },
+	{ ALL, "many pages: the sequence is not compared", { "gup_fast", LOAD, L_SEQ, 2 }, BLIND, { 0 } },
+	{ ALL, "many pages: the count is no barrier", { "gup_fast_leaf", ADD, L_COUNT, 0 }, RELAX, { 0 } },
+	{ ALL, "the leaf is not marked as one with pins", { "gup_fast_walk", STORE, L_PINNED, 0 }, DROP, { 0 } },
+	{ ALL, "the leaf is marked behind the count", { "gup_fast_walk", STORE, L_PINNED, 1 }, LATE,
+	  { "get_user_pages_fast", ADD, L_COUNT, 0 } },
+	{ ALL, "the leaf is marked when the pin stands", { "gup_fast_walk", STORE, L_PINNED, 1 }, LATE,
+	  { "get_user_pages_fast", LOAD, L_SEQ, 0 } },
+	{ ALL, "folio: the slot is not looked at again", { "gup_fast_same", LOAD, L_ENTRY, 0 }, BLIND, { 0 } },
+	{ ALL, "folio: its page is not marked", { "folio_marks", OR, L_MARKS, 0 }, DROP, { 0 } },
+	{ ALL, "folio: the count is no barrier", { "page_try_add", ADD, L_COUNT, 0 }, RELAX, { 0 } },
+	{ ALL, "folio: the marks are no barrier", { "folio_marks", OR, L_MARKS, 0 }, RELAX, { 0 } },
+
+	/* unmapping */
+	{ MORE, "a page is let go before its slot is empty", { "slot_set", STORE, L_SLOT, 1 }, LATE,
+	  { "page_take", CAS, L_COUNT, 0 } },
+	{ MORE, "a slot is not emptied", { "slot_set", STORE, L_SLOT, 1 }, DROP, { 0 } },
+	{ MORE, "a table goes without a new sequence", { "bump", ADD, L_SEQ, 1 }, DROP, { 0 } },
+	{ MORE, "a table is reused before the new sequence", { "bump", ADD, L_SEQ, 1 }, LATE,
+	  { "slot_set", STORE, L_SLOT, 2 } },
+	{ MORE, "the new sequence is no barrier", { "bump", ADD, L_SEQ, 1 }, RELAX, { 0 } },
+	{ MORE, "the new sequence comes before the table is out", { "slot_set", STORE, L_ENTRY, 1 }, LATE,
+	  { "slot_set", STORE, L_SLOT, 2 } },
+
+	/* dup_mmap() */
+	{ FORK, "the entry is not marked", { "pt_stop", OR, L_ENTRY, 1 }, DROP, { 0 } },
+	{ FORK, "the entry is marked behind the sequence", { "pt_stop", OR, L_ENTRY, 1 }, LATE, { "bump", ADD, L_SEQ, 0 } },
+	{ FORK, "the sequence stays", { "bump", ADD, L_SEQ, 1 }, DROP, { 0 } },
+	{ FORK, "the mark of a leaf is looked at before the sequence", { "bump", ADD, L_SEQ, 1 }, LATE,
+	  { "any_pinned", LOAD, L_PINNED, 0 } },
+	{ FORK, "the pages are not looked at", { "page_maybe_pinned", LOAD, L_COUNT, 0 }, NOPINS, { 0 } },
+	{ FORK, "a leaf's pages are looked at, and not the slot's", { "page_maybe_pinned", LOAD, L_COUNT, 2 }, NOPINS, { 0 } },
+	{ FORK | HUGE_SLOT, "a folio's pins are not looked at", { "share_huge", LOAD, L_COUNT, 0 }, NOPINS, { 0 } },
+	{ FORK | HUGE_SLOT, "a folio's slot keeps its rights", { "slot_set", STORE, L_ENTRY, 1 }, DROP, { 0 } },
+	{ FORK, "a shared leaf that is copied keeps its rights", { "copy_leaf", STORE, L_SLOT, 1 }, DROP, { 0 } },
+};
+
+static const struct scenario *scenario;
+static const struct table *dirs[NR_MMS];
+
+/* Tables of an mm from the root down, `levels` of them. */
+static struct table *make_tables(enum mm_name who, unsigned levels)
+{
+	struct table *t = NULL;
+
+	for (unsigned i = 0; i < levels; i++) {
+		struct table *child_table = &w.table[w.used_tables++];
+
+		child_table->level = TABLE_LEVELS - 1 - i;
+		atomic_init(&child_table->sharers, 1);
+		if (t) {
+			atomic_init(&t->e[0], (uintptr_t)child_table);
+			t->used = 1;
+		} else {
+			w.mm[who].root = child_table;
+		}
+		t = child_table;
+	}
+	return t;
+}
+
+static void map_first(struct table *t, unsigned i, unsigned page)
+{
+	atomic_init(&t->e[i], slot_of(page) | OWN | SLOT_RIGHTS);
+	t->used++;
+	t->anon++;
+	atomic_init(&w.page[PFN0 + page].mapcount, 1);
+}
+
+static void set_up(void)
+{
+	unsigned shape = scenario->shape;
+	struct table *dir, *leaf;
+
+	memset(&w, 0, sizeof(w));
+	memset(&machine, 0, sizeof(machine));
+	machine.pages = w.page;
+	machine.nr_frames = machine.pool_frames = PFN0 + NR_PAGES;
+	machine.zero = w.page;
+	for (unsigned i = 0; i < NR_MMS; i++) {
+		w.mm[i].machine = &machine;
+		atomic_init(&w.mm[i].table_seq, (uint64_t)(i + 1) << 40);
+	}
+	for (unsigned i = 0; i < NR_PAGES; i++) {
+		atomic_init(&w.page[PFN0 + i].count, PC_INTERNAL);
+		atomic_init(&w.page[PFN0 + i].flags,
+		            PG_anon | PG_uptodate | PG_referenced | PG_wpinned | PG_longterm);
+	}
+	dir = make_tables(A, TABLE_LEVELS - 1);
+	if (shape & MORE) { /* never looked at */
+		atomic_init(&dir->e[1], (uintptr_t)dir);
+		dir->used = 1;
+	}
+	if (shape & HUGE_SLOT) {
+		atomic_init(&dir->e[0], slot_of(0) | OWN | SLOT_RIGHTS | SLOT_FOLIO | SLOT_HUGE);
+		atomic_init(&w.page[PFN0].hugemaps, 1);
+		w.page[PFN0].order = 1;
+		atomic_init(&w.page[PFN0 + 1].tail, 1);
+		atomic_init(&w.page[PFN0 + 1].count, PC_FREE);
+		atomic_init(&w.page[PFN0 + 1].subpins, shape & MARKED ? 3 : 0);
+	} else {
+		leaf = &w.table[w.used_tables++];
+		atomic_init(&leaf->sharers, 1);
+		atomic_init(&dir->e[0], (uintptr_t)leaf);
+		map_first(leaf, 0, 0);
+		if (shape & TWO_PAGES)
+			map_first(leaf, 1, 1);
+	}
+	dir->used++;
+	dirs[B] = make_tables(B, shape & NO_TABLES ? 1 : TABLE_LEVELS - 1);
+	dirs[C] = make_tables(C, TABLE_LEVELS - 1);
+	w.used_pages = 2;
+	w.vma = (struct vm_area_struct){ .end = LEAF_SIZE, .prot = PINFOLD_PROT_READ | PINFOLD_PROT_WRITE,
+	                                 .mm = &w.mm[A], .mapping = &machine.anon };
+	w.vmas[0] = &w.vma;
+	w.mm[A].vmas = w.vmas;
+	w.mm[A].nr_vmas = 1;
+	initial = w;
+}
+
+/* ---- what must hold --------------------------------------------------------------------------- */
+
+/* What an object holds in a state. */
+static uint64_t held(const struct state *s, const volatile void *o, size_t size)
+{
+	for (unsigned i = 0; i < nr_locs; i++)
+		if (locs[i].o == o && locs[i].shared)
+			return values[s->mem[i]];
+	return read_object((const volatile char *)&initial + ((const volatile char *)o - (const volatile char *)&w), size);
+}
+
+
+static bool shows(const struct state *s, const struct table *dir, unsigned page)
+{
+	uint64_t e = held(s, &dir->e[0], 8);
+	const struct table *leaf = entry_leaf(e);
+	bool yes = (e & SLOT_PRESENT) && ((e ^ slot_of(0)) & ~SLOT_BITS) == 0;
+
+	for (unsigned i = 0; leaf && i < TABLE_SLOTS; i++) {
+		uint64_t v = held(s, &leaf->e[i], 8);
+
+		yes |= (v & SLOT_PRESENT) && ((v ^ slot_of(page)) & ~SLOT_BITS) == 0;
+	}
+	return yes;
+}
+
+static enum broken check_state(const struct state *s)
+{
+	if (s->broken)
+		return (enum broken)s->broken;
+	for (unsigned i = 0; i < NR_PAGES; i++) {
+		const struct page *p = &w.page[PFN0 + i], *head = scenario->shape & HUGE_SLOT && i == 1 ? p - 1 : p;
+
+		if (!s->pins[i])
+			continue;
+		if (!s->owner[i] || (held(s, &head->count, 8) & PC_FREE))
+			return TAKEN_AWAY;
+		if ((scenario->shape & FORK) && (shows(s, dirs[B], i) || shows(s, dirs[C], i)))
+			return SHARED;
+	}
+	return FINE;
+}
+
+/* Nobody can go on. */
+static enum broken check_end(const struct state *s)
+{
+	for (int i = 0; i < MAX_THREADS; i++)
+		if (scenario->body[i] && !s->t[i].ended)
+			return LOST;
+	for (unsigned i = 0; i < NR_PAGES; i++)
+		if (pc_pins(held(s, &w.page[PFN0 + i].count, 8)))
+			return LOST;
+	return FINE;
+}
+
+/* ---- the search ------------------------------------------------------------------------------- */
+
+#define RUN 0 /* struct way's `what`: else a buffer's entry + 1 */
+
+static void new_run(void)
+{
+	w = initial;
+	current = (struct current_thread){
+		.machine = &machine, .mm = &w.mm[A], .pages = w.page, .pages_end = w.page + COUNT(w.page),
+	};
+	memset(last_seen, 0, sizeof(last_seen));
+	memset(&late, 0, sizeof(late));
+	seen_match = seen_until = replayed = 0;
+	stepped = blocked = false;
+}
+
+/* Lets thread i do one operation.  False: it has ended or must wait. */
+static bool run_thread(int i)
+{
+	if (!scenario->body[i] || now.t[i].ended)
+		return false;
+	me = i;
+	new_run();
+	if (!setjmp(out_of_thread)) {
+		scenario->body[i]();
+		late.due = true;
+		do_late();
+		now.t[i].ended = 1;
+	}
+	return !blocked;
+}
+
+static bool step(const struct state *from, struct way way)
+{
+	now = *from;
+	if (way.what == RUN)
+		return run_thread(way.thread);
+	if (!may_flush(&from->t[way.thread], way.what - 1u))
+		return false;
+	flush_entry(way.thread, way.what - 1u);
+	return true;
+}
+
+/* What the check looks at, although one thread writes it alone. */
+static void watch(const volatile void *o, size_t size)
+{
+	locs[loc_of(o, size)].shared = 1;
+}
+
+static void begin(void)
+{
+	struct state s;
+
+	if (scenario->shape & FORK)
+		for (unsigned i = B; i <= C; i++)
+			watch(&dirs[i]->e[0], 8);
+	for (unsigned i = w.used_tables; (scenario->shape & FORK) && i < w.used_tables + 3; i++)
+		for (unsigned k = 0; k < (scenario->shape & (TWO_PAGES | HUGE_SLOT) ? 2 : 1); k++)
+			watch(&w.table[i].e[k], 8);
+	memset(&s, 0, sizeof(s));
+	for (unsigned i = 0; i < nr_locs; i++) {
+		size_t at = (size_t)((const volatile char *)locs[i].o - (const volatile char *)&w);
+
+		s.mem[i] = number(read_object((const char *)&initial + at, locs[i].size));
+	}
+	s.owner[0] = A + 1;
+	for (unsigned i = 2; i < NR_PAGES; i++)
+		s.owner[i] = A + 1;
+	s.owner[1] = scenario->shape & (TWO_PAGES | HUGE_SLOT) ? A + 1 : B + 1;
+	forget_states(sizeof(s));
+	add_state(&s, (struct way){ 0 });
+}
+
+static void trace(uint32_t at)
+{
+	if (!at)
+		return;
+	trace(states.came[at].parent);
+	telling = true;
+	step(state_at(states.came[at].parent), states.came[at]);
+	telling = false;
+}
+
+static enum broken report(enum broken wrong, uint32_t at, bool verbose)
+{
+	if (verbose && wrong) {
+		printf("  %s:\n", broken_text[wrong]);
+		trace(at);
+	}
+	return wrong;
+}
+
+/* As far as the objects that are known to be shared are all.  The first violation on a shortest way. */
+static enum broken search(bool verbose)
+{
+	begin();
+	again = false;
+	for (uint32_t at = 0; at < states.nr && !again; at++) {
+		struct state from;
+		enum broken wrong;
+		bool moved = false;
+
+		memcpy(&from, state_at(at), sizeof(from)); /* the array moves when it grows */
+		wrong = check_state(&from);
+		for (int k = 0; !wrong && !again && k < MAX_THREADS * (1 + MAX_BUFFER); k++) {
+			struct way way = { at, (uint8_t)(k % MAX_THREADS), (uint8_t)(k / MAX_THREADS) };
+
+			if (!step(&from, way))
+				continue;
+			moved = true;
+			if (!again)
+				add_state(&now, way);
+		}
+		if (!wrong && !moved)
+			wrong = check_end(&from);
+		if (wrong && !again)
+			return report(wrong, at, verbose);
+	}
+	return FINE;
+}
+
+static enum broken explore(bool verbose)
+{
+	enum broken wrong;
+
+	nr_values = 0;
+	memset(value_hash, 0, sizeof(value_hash));
+	nr_locs = 0;
+	set_up();
+	do {
+		w = initial;
+		wrong = search(verbose);
+	} while (again);
+	return wrong;
+}
+
+static int check_scenarios(const char *only)
+{
+	unsigned long total = 0;
+	int failed = 0;
+
+	for (size_t i = 0; i < COUNT(scenarios); i++) {
+		enum broken wrong;
+
+		scenario = &scenarios[i];
+		if (only ? strcmp(only, scenario->name) : SLOW && (scenario->shape & LONG))
+			continue;
+		wrong = explore(only != NULL);
+		total += states.nr;
+		printf("%8u states  %s%s%s\n", states.nr, scenario->name, wrong ? ": " : "",
+		       wrong ? broken_text[wrong] : "");
+		failed += wrong != FINE;
+	}
+	printf("%8lu states  in all\n", total);
+	return failed;
+}
+
+static int check_bug(const struct bug *b, bool verbose)
+{
+	enum broken wrong = FINE;
+
+	bug = b;
+	bug_hits = 0;
+	for (size_t i = 0; i < COUNT(scenarios) && !wrong; i++) {
+		scenario = &scenarios[i];
+		if ((scenario->shape & b->where) == b->where)
+			wrong = explore(verbose);
+	}
+	bug = NULL;
+	printf("%s  %s%s", wrong ? "found    " : "NOT FOUND", b->name, bug_hits ? "" : " (changed nothing)");
+	if (wrong)
+		printf("\n             by \"%s\": %s", scenario->name, broken_text[wrong]);
+	printf("\n");
+	return !wrong;
+}
+
+int main(int argc, char **argv)
+{
+	bool one_bug = argc > 2 && !strcmp(argv[1], "-b");
+	int failed = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+
+	if (!one_bug)
+		failed += check_scenarios(argc > 1 ? argv[1] : NULL);
+	if (SLOW && !one_bug)
+		printf("seeded bugs: not under the thread sanitizer, there is one thread\n");
+	for (size_t b = 0; b < COUNT(bugs) && (one_bug || (argc == 1 && !SLOW)); b++)
+		if (!one_bug || !strcmp(argv[2], bugs[b].name))
+			failed += check_bug(&bugs[b], one_bug);
+	printf("%d failed\n", failed);
+	return failed ? 1 : 0;
+}
