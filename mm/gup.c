@@ -21,7 +21,7 @@
 
 struct mm_struct *current_mm(int *err)
 {
-	struct mm_struct *mm = current.mm;
+	struct mm_struct *mm = used_mm();
 
 	*err = mm ? mm_check_live(mm) : vmstat_in_child ? -EOWNERDEAD : -EFAULT;
 	return *err ? NULL : mm;

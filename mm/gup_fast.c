@@ -310,7 +310,7 @@ static __attribute__((noinline)) int gup_fast_slow(unsigned long start, int nr, 
 static __attribute__((noinline)) int gup_fast_many(unsigned long start, int nr_pages, unsigned gup_flags,
                                                    struct page **pages)
 {
-	struct mm_struct *mm = current.mm;
+	struct mm_struct *mm = used_mm();
 	unsigned long nr = (unsigned long)(long)nr_pages, done;
 
 	start &= PAGE_MASK;
@@ -386,7 +386,7 @@ static unsigned gup_fast_batch(struct mm_struct *mm, const unsigned long *addrs,
 
 PINFOLD_EXPORT int pinfold_pin_batch(const unsigned long *addrs, int nr, unsigned int gup_flags, struct page **pages)
 {
-	struct mm_struct *mm = current.mm;
+	struct mm_struct *mm = used_mm();
 	int done = 0;
 
 	if (nr <= 0 || (gup_flags & ~(unsigned)FAST_FLAGS))
@@ -433,7 +433,7 @@ static __attribute__((noinline, cold)) int gup_fast_again(unsigned long start, i
 static inline __attribute__((always_inline)) int
 pin_one(unsigned long start, unsigned gup_flags, struct page **pages, uint64_t need, uint32_t sticky)
 {
-	struct mm_struct *mm = current.mm;
+	struct mm_struct *mm = used_mm();
 	uint64_t seq = atomic_load_explicit(&mm->table_seq, memory_order_acquire), s;
 	const slot_t *slot;
 	struct page *page;
@@ -460,7 +460,7 @@ PINFOLD_EXPORT __attribute__((aligned(64))) int get_user_pages_fast(unsigned lon
 	const unsigned plain = FAST_FLAGS & ~FOLL_LONGTERM;
 
 	/* No window ends at 0: NULL is below them. */
-	if (unlikely((((unsigned)nr_pages ^ 1) | (gup_flags & ~plain)) || !current.mm ||
+	if (unlikely((((unsigned)nr_pages ^ 1) | (gup_flags & ~plain)) || !used_mm() ||
 	             (unsigned long)pages < atomic_load_explicit(&window_highest, memory_order_relaxed)))
 		return gup_fast_many(start, nr_pages, gup_flags, pages);
 	/* Twice, for two sets of constants in place of registers. */

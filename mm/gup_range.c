@@ -132,7 +132,7 @@ static bool pin_by_leaves(struct mm_struct *mm, unsigned long addr, unsigned nr,
 PINFOLD_EXPORT int pinfold_pin_range(unsigned long start, int nr, unsigned int gup_flags, struct page **pages,
                                      struct pinfold_range_pin *range)
 {
-	struct mm_struct *mm = current.mm;
+	struct mm_struct *mm = used_mm();
 	int got;
 
 	if (!pages || !range || nr <= 0 || nr > PINFOLD_RANGE_PAGES || (gup_flags & ~(unsigned)RANGE_FLAGS))

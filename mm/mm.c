@@ -129,8 +129,8 @@ PINFOLD_EXPORT int pinfold_mm_destroy(struct mm_struct *mm)
 	call_end();
 	atomic_fetch_sub(&mm->machine->ledger, (int64_t)atomic_exchange(&mm->locked_vm, 0));
 	atomic_fetch_sub(&mm->machine->nr_mms, 1);
-	if (current.mm == mm)
-		current.mm = NULL;
+	if (used_mm() == mm)
+		atomic_store_explicit(&current.mm, NULL, memory_order_relaxed);
 	return 0;
 }
 
@@ -158,7 +158,7 @@ PINFOLD_EXPORT int pinfold_use_mm(struct mm_struct *mm)
 		return r;
 	if (mm && current.machine != mm->machine)
 		vmstat_attach(mm->machine);
-	current.mm = mm;
+	atomic_store_explicit(&current.mm, mm, memory_order_relaxed);
 	return 0;
 }
 

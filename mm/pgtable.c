@@ -51,18 +51,33 @@ static void table_free(struct mm_struct *mm, struct table *t)
 	slab_free(&mm->machine->tables[t->level], t);
 }
 
+/*
+ * Sequences are never used twice, by no mm, so that a thread may remember its last leaf by the sequence alone.  An mm
+ * counts in a stretch of its own, and takes another at the end of it; the first numbers of each stay free, for
+ * bumps that come on the way.
+ */
+#define SEQ_BITS 24
+#define SEQ_SPARE 4096u
+
+static uint64_t new_stretch(void)
+{
+	static _Atomic uint64_t stretches;
+
+	return (atomic_fetch_add_explicit(&stretches, 1, memory_order_relaxed) + 1) << SEQ_BITS | SEQ_SPARE;
+}
+
 /* The table's lock is held.  seq_cst: partner of the walkers' loads, behind their xadd or lock. */
 static void bump(struct mm_struct *mm)
 {
-	atomic_fetch_add(&mm->table_seq, 1);
+	uint64_t was = atomic_fetch_add(&mm->table_seq, 1);
+
+	if (unlikely(!((was + 1) & ((1u << SEQ_BITS) - 1))))
+		atomic_store(&mm->table_seq, new_stretch());
 }
 
 int pgtable_init(struct mm_struct *mm)
 {
-	/* A thread remembers its last leaf by mm and sequence: those of a new mm at an old one's place are others. */
-	static _Atomic uint64_t lives;
-
-	atomic_store(&mm->table_seq, (atomic_fetch_add(&lives, 1) + 1) << 40);
+	atomic_store(&mm->table_seq, new_stretch());
 	mm->root = table_new(mm, 0, TABLE_LEVELS - 1);
 	return mm->root ? 0 : -ENOMEM;
 }

@@ -63,7 +63,7 @@ static void thread_exit(void *arg)
 		t->linked = false;
 	}
 	host_unlock(&threads_lock);
-	t->mm = NULL;
+	atomic_store_explicit(&t->mm, NULL, memory_order_relaxed);
 }
 
 void vmstat_attach(struct pinfold *m)
@@ -111,15 +111,17 @@ void vmstat_detach_all(struct pinfold *m)
 {
 	host_lock(&threads_lock);
 	for (struct current_thread *t = threads; t; t = t->next) {
-		if (t->mm && t->mm->machine == m)
-			t->mm = NULL;
-		t->walk_seq = 0;
+		struct mm_struct *mm = atomic_load_explicit(&t->mm, memory_order_relaxed);
+
+		/* A thread of another machine goes on meanwhile, and may turn to an mm of that just now. */
+		if (mm && mm->machine == m)
+			atomic_compare_exchange_strong(&t->mm, &mm, NULL);
 		if (t->machine != m)
 			continue;
 		fold(t);
-		t->machine = NULL;
-		t->pages = NULL;
+		/* The number alone: a thread that puts a page of another machine now finds it not in here, whatever it reads. */
 		t->nr_records = 0;
+		t->machine = NULL;
 	}
 	host_unlock(&threads_lock);
 }

@@ -24,7 +24,8 @@ struct current_thread {
 	struct page *pages;  /* machine's records: put_user_page() checks against them */
 	uint64_t nr_records;
 	_Atomic uint64_t event[NR_VM_EVENTS]; /* written by the thread, read by anyone */
-	struct mm_struct *mm;         /* pinfold_use_mm() */
+	/* pinfold_use_mm(); NULL again when its machine goes, by whoever closes that: used_mm(). */
+	struct mm_struct *_Atomic mm;
 	/* The leaf that the last fast pin walked to, good while its mm's table_seq is walk_seq; 0: none. */
 	unsigned long walk_tag;
 	uint64_t walk_seq;
@@ -75,6 +76,12 @@ void vmstat_attach(struct pinfold *m);
 void vmstat_read(struct pinfold *m, uint64_t sum[NR_VM_EVENTS]);
 /* Pins acquired and not released. */
 uint64_t vmstat_pinned(struct pinfold *m);
+/* The thread's mm, or NULL.  Relaxed: others write NULL only, when there is nothing left that the mm could be used for. */
+static inline struct mm_struct *used_mm(void)
+{
+	return atomic_load_explicit(&current.mm, memory_order_relaxed);
+}
+
 /* Forgets a machine that is about to go. */
 void vmstat_detach_all(struct pinfold *m);
 /* True in a forked child of a process that had a machine. */

@@ -1055,7 +1055,7 @@ static void new_run(void)
 {
 	w = initial;
 	current = (struct current_thread){
-		.machine = &machine, .mm = &w.mm[A], .pages = w.page, .pages_end = w.page + COUNT(w.page),
+		.machine = &machine, .mm = &w.mm[A], .pages = w.page, .nr_records = COUNT(w.page),
 	};
 	memset(last_seen, 0, sizeof(last_seen));
 	memset(&late, 0, sizeof(late));
