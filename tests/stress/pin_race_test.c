@@ -52,6 +52,7 @@ struct disturber {
 	bool file;
 	bool refuses;   /* a pin may be refused meanwhile */
 	bool huge;      /* on memory that has folios of 2 MiB */
+	bool keeps;     /* a page that is write-pinned stays the address's */
 	enum pinfold_window window;
 	void (*once)(struct scene *sc, unsigned round);
 };
@@ -135,6 +136,18 @@ static void look(struct scene *sc, void *at, unsigned p, const char *what)
 		wrong(sc, what, p, name, name_of(p));
 }
 
+/* Another pin of what is write-pinned gets the same page. */
+static void pin_again(struct scene *sc, struct page *page, unsigned p)
+{
+	struct page *second;
+	int n = get_user_pages_fast(sc->s.at + p * PG, 1, FOLL_WRITE, &second);
+
+	if (n == 1 ? second != page : !sc->by->refuses)
+		wrong(sc, "the page of a pinned address is another one", p, (uint64_t)n, 1);
+	if (n == 1 && put_user_page(second))
+		wrong(sc, "put", p, 0, 0);
+}
+
 static void hold(struct pinner *t, struct page **pages, long n, unsigned first, bool write, uint64_t stamp)
 {
 	struct scene *sc = t->sc;
@@ -148,14 +161,19 @@ static void hold(struct pinner *t, struct page **pages, long n, unsigned first, 
 		set(at, 0, name_of(first + (unsigned)i));
 		set(at, WORD + t->me, stamp + (uint64_t)i);
 	}
-	if (stamp % 4 == 0)
+	if ((stamp >> 8) % 4 == 0)
 		sched_yield();
 	for (long i = 0; i < n; i++) {
 		void *at = page_address(pages[i]);
 
 		look(sc, at, first + (unsigned)i, "pinned still");
-		if (write && get(at, WORD + t->me) != stamp + (uint64_t)i)
+		if (!write)
+			continue;
+		if (get(at, WORD + t->me) != stamp + (uint64_t)i)
 			wrong(sc, "the pinner's word", first + (unsigned)i, get(at, WORD + t->me), stamp + (uint64_t)i);
+		set(at, WORD + t->me, stamp + 0x80 + (uint64_t)i); /* a snapshot of meanwhile must not see this */
+		if (sc->by->keeps)
+			pin_again(sc, pages[i], first + (unsigned)i);
 	}
 }
 
@@ -378,15 +396,15 @@ static void evict(struct scene *sc, unsigned round)
 }
 
 static const struct disturber disturbers[] = {
-	{ "remap", false, true, false, PINFOLD_WINDOW_NONE, remap },
-	{ "dup", false, false, false, PINFOLD_WINDOW_NONE, dup_and_store },
-	{ "protect", false, true, false, PINFOLD_WINDOW_NONE, protect },
-	{ "cow", false, false, false, PINFOLD_WINDOW_EXTENT, cow_by_store },
-	{ "unshare", false, false, false, PINFOLD_WINDOW_NONE, unshare_by_pin },
-	{ "split", false, false, true, PINFOLD_WINDOW_NONE, split },
-	{ "dontneed", false, false, false, PINFOLD_WINDOW_NONE, dontneed },
-	{ "commit", true, false, false, PINFOLD_WINDOW_NONE, commit },
-	{ "evict", true, false, false, PINFOLD_WINDOW_NONE, evict },
+	{ "remap", false, true, false, false, PINFOLD_WINDOW_NONE, remap },
+	{ "dup", false, false, false, true, PINFOLD_WINDOW_NONE, dup_and_store },
+	{ "protect", false, true, false, true, PINFOLD_WINDOW_NONE, protect },
+	{ "cow", false, false, false, true, PINFOLD_WINDOW_EXTENT, cow_by_store },
+	{ "unshare", false, false, false, true, PINFOLD_WINDOW_NONE, unshare_by_pin },
+	{ "split", false, false, true, false, PINFOLD_WINDOW_NONE, split },
+	{ "dontneed", false, false, false, false, PINFOLD_WINDOW_NONE, dontneed },
+	{ "commit", true, false, false, true, PINFOLD_WINDOW_NONE, commit },
+	{ "evict", true, false, false, true, PINFOLD_WINDOW_NONE, evict },
 };
 
 /* ---- a cell -------------------------------------------------------------------------------------- */
