@@ -10,6 +10,8 @@
  *   pinner \ disturber   remap dup protect cow unshare split dontneed commit evict
  *   fast, many, slow, remote, dirty, longterm: each with each, here
  *
+ * A race of two instructions is hardly ever met here: those are the business of tests/model/fast_pin.c.
+ *
  * Beside this: pins through windows of all modes against snapshots in tests/api/dup_race_test.c, of files larger than the
  * memory against commit, reclaim, mprotect and mmap in mm_stress_test.c.
  */
