@@ -44,6 +44,41 @@ void faultin_unlock(struct faultin *fi)
 	fi->dropped = true;
 }
 
+void faultin_enter(struct faultin *fi)
+{
+	if (current.mmap_held == fi->mm)
+		fi->held = true;
+	else
+		fi->flags |= FAULT_ALLOW_DROP;
+}
+
+void faultin_exit(struct faultin *fi)
+{
+	if (fi->held && current.mmap_held != fi->mm)
+		faultin_unlock(fi);
+}
+
+int faultin_caller(struct faultin *fi, const int *locked)
+{
+	/* A lock held for writing cannot be dropped as one for reading (L2). */
+	if (current.mmap_held != fi->mm || (locked && (*locked != 1 || current.mmap_write)))
+		return -EINVAL;
+	fi->held = true;
+	if (locked)
+		fi->flags |= FAULT_ALLOW_DROP;
+	return 0;
+}
+
+void faultin_tell(struct faultin *fi, int *locked)
+{
+	if (!fi->dropped)
+		return;
+	if (fi->held)
+		faultin_unlock(fi);
+	current.mmap_held = NULL;
+	*locked = 0;
+}
+
 /* ---- fault and look again -------------------------------------------------------------------- */
 
 /* What is waited where nobody is known to be at work on frames: others may have pages in hand, but not be running. */
@@ -475,15 +510,10 @@ long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsi
 
 	gup_init(&g, mm, start, nr, flags);
 	g.pages = pages;
-	/* A thread that holds the lock through the public call goes on under it. */
-	if (current.mmap_held == mm)
-		g.fi.held = true;
-	else
-		g.fi.flags |= FAULT_ALLOW_DROP;
+	faultin_enter(&g.fi);
 	call_begin();
 	r = gup_loop(&g);
-	if (g.fi.held && current.mmap_held != mm)
-		faultin_unlock(&g.fi);
+	faultin_exit(&g.fi);
 	call_end();
 	return r;
 }
@@ -491,24 +521,13 @@ long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsi
 /* The calls that want the lock held by the caller; locked as in Linux (clauses L1, L2). */
 static long gup_held(struct gup *g, int *locked)
 {
-	long r;
+	long r = faultin_caller(&g->fi, locked);
 
-	if (current.mmap_held != g->fi.mm)
-		return -EINVAL;
-	g->fi.held = true;
-	if (!locked)
-		return gup_loop(g);
-	if (*locked != 1)
-		return -EINVAL;
-	g->fi.flags |= FAULT_ALLOW_DROP;
+	if (r)
+		return r;
 	call_begin();
 	r = gup_loop(g);
-	if (g->fi.dropped) {
-		if (g->fi.held)
-			faultin_unlock(&g->fi);
-		current.mmap_held = NULL;
-		*locked = 0;
-	}
+	faultin_tell(&g->fi, locked);
 	call_end();
 	return r;
 }

@@ -32,6 +32,20 @@ int faultin_page(struct faultin *fi, unsigned long addr);
 void faultin_lock(struct faultin *fi);
 void faultin_unlock(struct faultin *fi);
 
+/*
+ * Around faults of a call that was given no lock: takes note of the one that the thread holds through the public call,
+ * under which it goes on and which is kept; any other may be dropped, and is not held after faultin_exit().
+ */
+void faultin_enter(struct faultin *fi);
+void faultin_exit(struct faultin *fi);
+
+/*
+ * The same for a call that wants the lock held.  locked: NULL, the lock stays; else it may be dropped, and faultin_tell()
+ * says so: then it is not held any more (L2).  faultin_caller(): 0, or -EINVAL not held, *locked not 1, held for writing.
+ */
+int faultin_caller(struct faultin *fi, const int *locked);
+void faultin_tell(struct faultin *fi, int *locked);
+
 /* The thread's live mm; NULL and *err. */
 struct mm_struct *current_mm(int *err);
 

@@ -25,7 +25,6 @@ enum host_fault window_fault(unsigned long addr, bool write, int sig)
 {
 	struct mm_struct *mm = registry_window_of(addr);
 	struct faultin fi = { .mm = mm, .want = 1, .flags = FAULT_WINDOW };
-	bool own_lock;
 	int r;
 
 	(void)sig; /* SIGSEGV too: a store that eviction holds off, then it is served like any other */
@@ -33,15 +32,10 @@ enum host_fault window_fault(unsigned long addr, bool write, int sig)
 		return HOST_FAULT_OTHER;
 	if (write)
 		fi.flags |= FAULT_WRITE;
-	own_lock = current.mmap_held != mm;
-	if (own_lock)
-		fi.flags |= FAULT_ALLOW_DROP;
-	else
-		fi.held = true;
+	faultin_enter(&fi);
 	call_begin();
 	r = faultin_page(&fi, addr & PAGE_MASK);
-	if (own_lock && fi.held)
-		faultin_unlock(&fi);
+	faultin_exit(&fi);
 	call_end();
 	return r ? failed(mm) : HOST_FAULT_SERVED;
 }

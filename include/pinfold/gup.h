@@ -89,7 +89,7 @@ long get_user_pages(unsigned long start, unsigned long nr_pages, unsigned int gu
 /*
  * As get_user_pages(), for another mm.  locked: NULL, or points to 1 with the lock held for read;
  * the lock may then be dropped, *locked is 0 and the lock not held on return (clause L2).
- * -EINVAL: locked with vmas, *locked not 1.
+ * -EINVAL: locked with vmas, *locked not 1, the lock held for writing.
  */
 long get_user_pages_remote(struct task_struct *tsk, struct mm_struct *mm, unsigned long start,
                            unsigned long nr_pages, unsigned int gup_flags, struct page **pages,

@@ -616,6 +616,24 @@ static void a_failing_call_says_whether_the_lock_is_held(void **state)
 	world_end(&w);
 }
 
+/* Clause L2: the lock that may be dropped is one for reading; another is refused, and stays. */
+static void a_lock_held_for_writing_is_never_dropped(void **state)
+{
+	struct page *pages[1];
+	int locked = 1;
+	struct world w;
+
+	WORLD(w, *state);
+	mmap_write_lock(w.mm);
+	assert_int_equal(get_user_pages_locked(w.at, 1, 0, pages, &locked), -EINVAL);
+	assert_int_equal(get_user_pages_remote(NULL, w.mm, w.at, 1, 0, pages, NULL, &locked), -EINVAL);
+	assert_int_equal(locked, 1);
+	assert_int_equal(get_user_pages(w.at, 1, 0, pages, NULL), 1);
+	mmap_write_unlock(w.mm);
+	assert_ok(put_user_page(pages[0]));
+	world_end(&w);
+}
+
 /* Clause L3, Q1: without the lock on entry, without it on exit. */
 static void unlocked_and_fast_leave_no_lock_behind(void **state)
 {
@@ -1246,6 +1264,7 @@ int main(void)
 		EACH(a_mapping_made_prot_none_gives_nothing),
 		EACH(a_drop_of_the_lock_is_told_by_locked),
 		EACH(a_failing_call_says_whether_the_lock_is_held),
+		EACH(a_lock_held_for_writing_is_never_dropped),
 		EACH(unlocked_and_fast_leave_no_lock_behind),
 		EACH(nowait_gives_zero_and_the_page_comes_by_itself),
 		EACH(nowait_without_io_uring_reads_nothing),
