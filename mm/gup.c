@@ -27,6 +27,14 @@ struct mm_struct *current_mm(int *err)
 	return *err ? NULL : mm;
 }
 
+struct mm_struct *held_mm(int *err)
+{
+	struct mm_struct *mm = current.mmap_held;
+
+	*err = mm ? mm_check_live(mm) : vmstat_in_child ? -EOWNERDEAD : -EINVAL;
+	return *err ? NULL : mm;
+}
+
 void faultin_lock(struct faultin *fi)
 {
 	/* A thread that holds another mm's lock: as for sections, waiting writers must not close a circle. */
@@ -263,6 +271,7 @@ struct gup {
 	struct vm_area_struct *vma; /* checked; NULL: look it up */
 	unsigned long done, zeroes; /* of them the zero page: not counted */
 	unsigned long ahead;        /* read-ahead was started up to here */
+	bool look;                  /* pin nothing */
 };
 
 /* V2's order for the mappings there are.  0 or -EFAULT. */
@@ -344,7 +353,9 @@ static struct page *pin_slot(struct gup *g, int *err)
 	fact = judge_slot(g, s, there && pos.shared);
 	if (fact == SLOT_TAKE || fact == SLOT_TAKE_ZERO)
 		page = pfn_to_page(m, s >> PAGE_SHIFT);
-	if (fact == SLOT_TAKE)
+	if (fact == SLOT_TAKE && g->look)
+		set_flag(page_head(page), PG_referenced);
+	else if (fact == SLOT_TAKE)
 		*err = pin_page(g, &pos, page);
 	if (there)
 		pt_unlock(&pos);
@@ -439,8 +450,7 @@ static int gup_one(struct gup *g)
 	return -EBUSY;
 }
 
-/* Reasons a file has for a failed page are told by pinfold_last_fault(); a pin says -EFAULT (F4). */
-static long gup_errno(int r)
+long gup_errno(int r)
 {
 	return r == -ENXIO || r == -EIO || r == -ESTALE || r == -EACCES ? -EFAULT : r;
 }
@@ -516,6 +526,19 @@ long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsi
 	faultin_exit(&g.fi);
 	call_end();
 	return r;
+}
+
+struct page *gup_look(struct vm_area_struct *vma, unsigned long addr, unsigned flags, int *err)
+{
+	struct gup g;
+
+	*err = check_vma(vma, flags);
+	if (*err)
+		return NULL;
+	gup_init(&g, vma->mm, addr, 1, flags);
+	g.vma = vma;
+	g.look = !(flags & FOLL_GET);
+	return pin_slot(&g, err);
 }
 
 /* The calls that want the lock held by the caller; locked as in Linux (clauses L1, L2). */

@@ -48,6 +48,8 @@ void faultin_tell(struct faultin *fi, int *locked);
 
 /* The thread's live mm; NULL and *err. */
 struct mm_struct *current_mm(int *err);
+/* The live mm whose mmap lock the thread holds through the public call; NULL and *err. */
+struct mm_struct *held_mm(int *err);
 
 /* The arguments of a pin call, checked once.  0 or -errno. */
 long gup_check(unsigned long start, unsigned long nr, unsigned flags, struct page **pages);
@@ -62,6 +64,13 @@ static inline uint32_t pin_flags(unsigned gup_flags)
 /* gup_fast.c: the leaf of addr as the lockless pin finds it, or NULL.  seq: the mm's table sequence, sampled before and to be
  * compared after the pin was counted. */
 struct table *gup_leaf(struct mm_struct *mm, unsigned long addr, uint64_t seq);
+
+/* Reasons a file has for a failed page are told by pinfold_last_fault(); a pin says -EFAULT (F4). */
+long gup_errno(int r);
+
+/* What a pin would get of addr's slot without a fault; with FOLL_GET it is pinned, not counted as an event.  NULL: a fault
+ * is needed, or *err.  mmap lock held. */
+struct page *gup_look(struct vm_area_struct *vma, unsigned long addr, unsigned flags, int *err);
 
 /* As get_user_pages_unlocked(), for a given mm. */
 long pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned gup_flags,

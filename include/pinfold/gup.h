@@ -157,6 +157,39 @@ int pinfold_pin_range(unsigned long start, int nr, unsigned int gup_flags, struc
 int pinfold_unpin_range(struct pinfold_range_pin *range);
 
 /*
+ * The mapping that contains addr, or NULL: there is none, mm is not live, or the thread does not hold its lock.  Good for
+ * as long as the lock is held.
+ * Locks: mmap lock held for read or write, kept.  Never blocks.  The name is that of Linux 5.14.
+ */
+struct vm_area_struct *vma_lookup(struct mm_struct *mm, unsigned long addr) PINFOLD_SYM(vma_lookup);
+
+/* Results that are a pointer, or an error from -4095 to -1 in its place. */
+#ifndef IS_ERR
+#define IS_ERR(ptr) ((uintptr_t)(ptr) >= (uintptr_t)-4095)
+#define PTR_ERR(ptr) ((long)(intptr_t)(ptr))
+#endif
+
+/*
+ * The page that a pin of `address` would get now, without a fault: looks only, brings nothing in.
+ *
+ * vma:        the mapping that contains address, of the mm whose lock the thread holds (vma_lookup())
+ * foll_flags: FOLL_*, as for the pins.  With FOLL_GET the page is pinned, give it back with put_user_page().  Without it
+ *             nothing holds the page: a name, good for comparing and for nothing else
+ *
+ * Result: the page; NULL if a fault would be needed (nothing there, a write to a page not writable yet, a page
+ * shared with a snapshot that a pin must have for itself); or an error, see IS_ERR() and PTR_ERR():
+ *   -EINVAL  flags, FOLL_LONGTERM without FOLL_GET, not the mapping of address, mmap lock not held
+ *   -EOVERFLOW  the last page of all addresses
+ *   -EFAULT  what a pin says without looking at the page: no right, FOLL_ANON on a file; FOLL_DUMP of untouched
+ *            anonymous memory
+ *   -ENOMEM  the page's pins cannot be counted any further, or the machine's pin_limit is reached
+ *   -EOWNERDEAD  in the child of a fork
+ * Locks: mmap lock held for read or write, kept.  Never does I/O.
+ */
+struct page *follow_page(struct vm_area_struct *vma, unsigned long address, unsigned int foll_flags)
+	PINFOLD_SYM(follow_page);
+
+/*
  * Give pins back.  Where 5.2 returns void these tell: 0, or
  *   -EFAULT  the array lies inside a window
  *   -EINVAL  not a page of a live machine, or a page without a pin: refused, nothing changed.
