@@ -6,8 +6,8 @@
  * It knows nothing of pins or devices: a CPU and a pin fault the same way.  It does not loop and does
  * not reclaim; what it cannot do now it tells as a fact, and the caller (gup.c) deals with it.
  */
-#ifndef PINFOLD_FAULT_H
-#define PINFOLD_FAULT_H
+#ifndef PINFOLD_FAULT_INTERNAL_H
+#define PINFOLD_FAULT_INTERNAL_H
 
 #include "mm/cow.h"
 #include "mm/cut.h"

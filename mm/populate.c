@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* populate.c - bringing whole ranges in, and the public calls that map, move, copy and advise. */
-#include "mm/gup.h"
-
+/* populate.c - the public calls that map, move, copy and advise. */
 #include <errno.h>
 
 #include "lib/export.h"
+#include "mm/faultin.h"
 #include "mm/folio.h"
 #include "mm/fork.h"
 #include "mm/mremap.h"
@@ -50,23 +49,13 @@ static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long
 /* [start, end), for reading or writing.  0, or the error of the page at which it stopped. */
 static int populate(struct mm_struct *mm, unsigned long start, unsigned long end, unsigned flags)
 {
-	struct faultin fi = { .mm = mm, .flags = FAULT_ALLOW_DROP | flags };
-	unsigned long a = start;
-	int r = 0;
+	struct faultin fi = { .mm = mm, .flags = flags };
+	unsigned long reached;
+	int r;
 
-	if (mm->window == PINFOLD_WINDOW_DIRECT || (flags & FAULT_WINDOW))
-		fi.flags |= FAULT_WINDOW;
-	while (a < end && !r) {
-		fi.want = (end - a) >> PAGE_SHIFT;
-		r = faultin_page(&fi, a);
-		if (!r)
-			a = fi.covered > a ? fi.covered : a + PAGE_SIZE;
-	}
-	if (fi.held)
-		faultin_unlock(&fi);
-	/* An extent window shows what lies together as one piece: when all of it is there. */
-	if (a > start && mm->window == PINFOLD_WINDOW_EXTENT && !(flags & FAULT_WINDOW))
-		populate(mm, start, a, flags | FAULT_WINDOW);
+	faultin_enter(&fi);
+	r = fault_range(&fi, start, end, &reached);
+	faultin_exit(&fi);
 	return r;
 }
 
