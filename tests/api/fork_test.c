@@ -8,6 +8,10 @@
  */
 #include "world.h"
 
+#include <pinfold/fault.h>
+#include <pinfold/frame_vector.h>
+#include <pinfold/uio.h>
+
 #include <dirent.h>
 #include <liburing.h>
 #include <spawn.h>
@@ -90,8 +94,11 @@ static int mm_calls(struct world *w)
 static int pin_calls(struct world *w, struct page *page)
 {
 	struct page *pages[1] = { page }, *out[1];
-	struct iovec iov[1];
-	int n = 1;
+	struct iovec iov[1], memory = { (void *)w->at, PG };
+	struct frame_vector *vec = frame_vector_create(1);
+	struct iov_iter i;
+	size_t start;
+	int n = 1, init = iov_iter_init(&i, ITER_SOURCE, &memory, 1, PG);
 	const long r[] = {
 		get_user_pages_fast(w->at, 1, 0, out), get_user_pages_unlocked(w->at, 1, out, 0),
 		get_user_pages(w->at, 1, 0, out, NULL), get_user_pages_locked(w->at, 1, 0, out, &n),
@@ -99,12 +106,16 @@ static int pin_calls(struct world *w, struct page *page)
 		pinfold_iov(w->at, PG, 0, out, iov, &n), put_user_page(page),
 		put_user_pages(pages, 1), put_user_pages_dirty(pages, 1),
 		put_user_pages_dirty_lock(pages, 1), get_page(page), put_page(page),
+		PTR_ERR(follow_page(NULL, w->at, 0)), populate_vma_page_range(NULL, w->at, w->at, NULL),
+		fixup_user_fault(NULL, w->mm, w->at, 0, NULL), get_vaddr_frames(w->at, 1, 0, vec),
+		iov_iter_get_pages(&i, out, PG, 1, &start),
+		fault_in_readable((char *)w->at, PG) == PG ? -EOWNERDEAD : 0,
 	};
 
-	for (unsigned i = 0; i < sizeof(r) / sizeof(r[0]); i++)
-		if (r[i] != -EOWNERDEAD)
-			return 60 + (int)i;
-	return 0;
+	for (unsigned k = 0; k < sizeof(r) / sizeof(r[0]); k++)
+		if (r[k] != -EOWNERDEAD)
+			return 60 + (int)k;
+	return init | frame_vector_destroy(vec);
 }
 
 static int all_calls(void *arg)

@@ -10,6 +10,10 @@
 
 #include "host/host.h"
 
+#include <pinfold/fault.h>
+#include <pinfold/frame_vector.h>
+#include <pinfold/uio.h>
+
 #define SMALL 16u         /* pages [0, 16): written one by one */
 #define FOLIO (2u * 512)  /* [1024, 1536): a folio */
 #define EMPTY (4u * 512)  /* [2048, ...): mapped, never touched; 2 MiB folios from 2560 on */
@@ -144,6 +148,69 @@ static long populate(struct scene *c)
 	return vm_madvise(c->s.mm, c->s.at + EMPTY * PG, 64 * PG, PINFOLD_MADV_POPULATE_WRITE);
 }
 
+static long fix_up(struct scene *c)
+{
+	bool unlocked;
+	long r;
+
+	mmap_read_lock(c->s.mm);
+	r = fixup_user_fault(NULL, c->s.mm, c->s.at + (EMPTY + 7) * PG, FAULT_FLAG_WRITE, &unlocked);
+	mmap_read_unlock(c->s.mm);
+	return r;
+}
+
+static long fault_in(struct scene *c)
+{
+	long r = pinfold_use_mm(c->s.mm);
+
+	return r || !fault_in_writeable((char *)c->s.at + 3 * PG, 10 * PG) ? r : -ENOMEM;
+}
+
+/* Fewer than asked for: for want of what failed. */
+static long populate_range(struct scene *c)
+{
+	unsigned long a = c->s.at + EMPTY * PG;
+	int locked = 1;
+	long r;
+
+	mmap_read_lock(c->s.mm);
+	r = populate_vma_page_range(vma_lookup(c->s.mm, a), a, a + 8 * PG, &locked);
+	if (locked)
+		mmap_read_unlock(c->s.mm);
+	return r < 0 ? r : r == 8 ? 0 : -ENOMEM;
+}
+
+static long take_frames(struct scene *c)
+{
+	struct frame_vector *vec = frame_vector_create(8);
+	long r = pinfold_use_mm(c->s.mm);
+
+	if (r || !vec)
+		return r ? r : -ENOMEM;
+	r = get_vaddr_frames(c->s.at, 8, FOLL_WRITE, vec);
+	if (put_vaddr_frames(vec) || frame_vector_destroy(vec))
+		return -EIO;
+	return r < 0 ? r : r == 8 ? 0 : -ENOMEM;
+}
+
+static long take_iovec(struct scene *c)
+{
+	struct iovec iov = { (char *)c->s.at + EMPTY * PG, 8 * PG };
+	struct page **pages = NULL;
+	struct iov_iter i;
+	size_t start;
+	long r = pinfold_use_mm(c->s.mm);
+
+	r = r ? r : iov_iter_init(&i, ITER_DEST, &iov, 1, 8 * PG);
+	r = r ? r : iov_iter_get_pages_alloc(&i, &pages, 8 * PG, &start);
+	if (r > 0 && put_user_pages(pages, (unsigned long)r / PG))
+		return -EIO;
+	if ((r > 0) != !!pages)
+		return -EIO;
+	free(pages);
+	return r < 0 ? r : r == 8 * (long)PG ? 0 : -ENOMEM;
+}
+
 static long store_by_pointer(struct scene *c)
 {
 	return ok_or(store_signal(c->s.at + 3 * PG));
@@ -236,6 +303,30 @@ static void every_nth(void **state)
 	assert_true(hits > 0 && hits < 399);
 }
 
+/* A look takes no memory: it finds the page or it does not. */
+static void looking_takes_no_memory(void **state)
+{
+	struct scene c;
+	struct page *page;
+	unsigned long calls;
+
+	(void)state;
+	if (!PINFOLD_DEBUG_BUILD) {
+		print_message("skipped: only debug builds fail on purpose\n");
+		skip();
+	}
+	scene_start(&c, &(struct op){ .window = PINFOLD_WINDOW_NONE });
+	host_inject(1);
+	mmap_read_lock(c.s.mm);
+	page = follow_page(vma_lookup(c.s.mm, c.s.at), c.s.at + 3 * PG, FOLL_GET | FOLL_WRITE | FOLL_LONGTERM);
+	mmap_read_unlock(c.s.mm);
+	calls = host_inject(0);
+	assert_int_equal(calls, 0);
+	assert_true(is_filled(page_address(page), 1, 3));
+	assert_ok(put_user_page(page));
+	scene_end(&c);
+}
+
 /* A destroyed mm gives its share of tables back: nothing has to be had for that. */
 static void destroying_takes_no_memory(void **state)
 {
@@ -281,6 +372,11 @@ BOTH_OPS(protect_part, .child = true);
 BOTH_OPS(advise_part, .child = true);
 BOTH_OPS(split, .child = true);
 BOTH_OPS(populate, .child = false);
+BOTH_OPS(fix_up, .child = false);
+BOTH_OPS(fault_in, .child = true);
+BOTH_OPS(populate_range, .child = false);
+BOTH_OPS(take_frames, .child = true);
+BOTH_OPS(take_iovec, .child = false);
 OP(store_by_pointer, EXTENT, .child = true);
 OP(load_by_pointer, EXTENT, .child = true);
 
@@ -306,6 +402,12 @@ int main(void)
 		TESTS(advise_part),
 		TESTS(split),
 		TESTS(populate),
+		TESTS(fix_up),
+		TESTS(fault_in),
+		TESTS(populate_range),
+		TESTS(take_frames),
+		TESTS(take_iovec),
+		PLAIN(looking_takes_no_memory),
 		PLAIN(destroying_takes_no_memory),
 		TEST(store_by_pointer, EXTENT),
 		TEST(load_by_pointer, EXTENT),
