@@ -12,6 +12,10 @@
  */
 #include "tests/api/world.h"
 
+#include <pinfold/fault.h>
+#include <pinfold/frame_vector.h>
+#include <pinfold/uio.h>
+
 #define PAGES 6144u /* 24 MiB */
 #define WORDS 64u   /* a page is looked at in: one per cache line */
 #define BLOCK 16u   /* pages; ranges of commits are whole blocks */
@@ -243,6 +247,47 @@ static void write_by_store(struct worker *w, struct arena *a, unsigned page)
 		advance(a, window_at(a, page), page, "store");
 }
 
+/*
+ * What was fixed up may be gone again before the store, which then faults by itself.  The lock may be dropped: under it a
+ * wait for room could end at the deadline only, see doc/locking.md.
+ */
+static void write_after_fixup(struct worker *w, struct arena *a, unsigned page)
+{
+	bool unlocked = false;
+	int r;
+
+	if (!a->async) { /* its stores want a section */
+		mmap_read_lock(a->mm);
+		r = fixup_user_fault(NULL, a->mm, a->at + page * PG, FAULT_FLAG_WRITE, &unlocked);
+		mmap_read_unlock(a->mm);
+		if (r)
+			wrong("fixup", a, page, r, 0);
+	}
+	write_by_store(w, a, page);
+}
+
+static void write_by_iovec(struct worker *w, struct arena *a, unsigned page)
+{
+	struct iovec iov = { (char *)a->at + page * PG, PG };
+	struct iov_iter i;
+	struct page **p = NULL;
+	size_t start = 0;
+	ssize_t r;
+
+	(void)w;
+	if (iov_iter_init(&i, ITER_DEST, &iov, 1, PG))
+		wrong("iovec", a, page, 1, 0);
+	r = iov_iter_get_pages_alloc(&i, &p, PG, &start);
+	if (r != (ssize_t)PG) {
+		wrong("pages of an iovec", a, page, r, PG);
+		return;
+	}
+	advance(a, page_address(p[0]), page, "iovec");
+	if (put_user_pages_dirty_lock(p, 1))
+		wrong("put of an iovec's page", a, page, 1, 0);
+	free(p);
+}
+
 static void give_back(struct worker *w, unsigned slot)
 {
 	int r;
@@ -280,7 +325,7 @@ static void *writer(void *arg)
 {
 	static void (*const way[])(struct worker *, struct arena *, unsigned) = {
 		write_by_fast_pin, write_by_slow_pin, write_by_batch, write_by_store, write_by_copy,
-		write_by_held_pin,
+		write_by_held_pin, write_after_fixup, write_by_iovec,
 	};
 	struct worker *w = arg;
 
@@ -424,6 +469,44 @@ static void look_at_once(struct worker *w, struct arena *a, unsigned page)
 	put_user_page(p);
 }
 
+/* Brought in, and found without a fault where nobody took it away in between. */
+static void look_by_follow(struct worker *w, struct arena *a, unsigned page)
+{
+	unsigned long at = a->at + page * PG;
+	struct page *p;
+
+	if (fault_in_readable((char *)at, PG))
+		wrong("fault_in", a, page, 1, 0);
+	mmap_read_lock(a->mm);
+	p = follow_page(vma_lookup(a->mm, at), at, FOLL_GET);
+	mmap_read_unlock(a->mm);
+	if (IS_ERR(p))
+		wrong("follow_page", a, page, PTR_ERR(p), 0);
+	if (!p || IS_ERR(p))
+		return;
+	look(w, a, page_address(p), page, "followed page");
+	if (put_user_page(p))
+		wrong("put of a followed page", a, page, 1, 0);
+}
+
+static void look_by_vector(struct worker *w, struct arena *a, unsigned page)
+{
+	unsigned n = page + 8 > PAGES ? PAGES - page : 8;
+	struct frame_vector *vec = frame_vector_create(n);
+	int r = vec ? get_vaddr_frames(a->at + page * PG, n, 0, vec) : -ENOMEM;
+
+	if (r != (int)n)
+		wrong("frame vector", a, page, r, n);
+	if (!vec)
+		return;
+	if (pick(w, 2))
+		frame_vector_to_pfns(vec);
+	for (int i = 0; i < r; i++)
+		look(w, a, page_address(frame_vector_pages(vec)[i]), page + (unsigned)i, "frame");
+	if (put_vaddr_frames(vec) || frame_vector_destroy(vec))
+		wrong("put of frames", a, page, 1, 0);
+}
+
 static void *reader(void *arg)
 {
 	struct worker *w = arg;
@@ -432,9 +515,15 @@ static void *reader(void *arg)
 		struct arena *a = pick_arena(w);
 		unsigned page = (unsigned)pick(w, pick(w, 4) ? 1024 : PAGES);
 
-		switch (pick(w, 5)) {
+		switch (pick(w, 7)) {
 		case 0:
 			look_by_ref(w, a, page);
+			break;
+		case 5:
+			look_by_follow(w, a, page);
+			break;
+		case 6:
+			look_by_vector(w, a, page);
 			break;
 		case 1:
 			look_at_once(w, a, page);
