@@ -2,6 +2,10 @@
 /* ledger_test.c - what is pinned, and one limit for it (contract.md, O-15): pin_limit and account_locked_vm(). */
 #include "anon.h"
 
+#include <pinfold/fault.h>
+#include <pinfold/frame_vector.h>
+#include <pinfold/uio.h>
+
 #define LIMIT 8u
 #define LIMITED .pool = 16 * MIB, .pin_limit = LIMIT * PG
 
@@ -66,6 +70,47 @@ static void every_way_to_pin_asks_the_limit(void **state)
 	assert_int_equal(now_pinned(m), 0);
 	assert_int_equal(get_user_pages_fast(s.at, 32, 0, NULL), 32); /* faults in, pins nothing for long */
 	assert_int_equal(stats_of(m).pinned_pages, 0);
+	end_both(m, &s);
+}
+
+static struct page *follow(const struct space *s, unsigned p, unsigned flags)
+{
+	struct page *page;
+
+	mmap_read_lock(s->mm);
+	page = follow_page(vma_lookup(s->mm, s->at + p * PG), s->at + p * PG, flags);
+	mmap_read_unlock(s->mm);
+	return page;
+}
+
+/* Header: the rest of the family: what pins asks the limit, what only looks or faults in does not. */
+static void frames_iterators_and_looks_that_hold_ask_the_limit(void **state)
+{
+	struct pinfold *m = MACHINE(LIMITED);
+	struct space s = written(m, *state, 32);
+	struct frame_vector *vec = frame_vector_create(32);
+	struct iovec iov = { (char *)s.at + 20 * PG, 4 * PG };
+	struct page **pages;
+	struct iov_iter i;
+	size_t start;
+
+	assert_int_equal(get_vaddr_frames(s.at, 32, 0, vec), LIMIT);
+	assert_int_equal(stats_of(m).pinned_pages, LIMIT);
+	assert_ok(iov_iter_init(&i, ITER_SOURCE, &iov, 1, 4 * PG));
+	assert_int_equal(iov_iter_get_pages_alloc(&i, &pages, 4 * PG, &start), -ENOMEM);
+	assert_int_equal(PTR_ERR(follow(&s, 20, FOLL_GET)), -ENOMEM);
+	assert_false(IS_ERR(follow(&s, 20, 0)) || !follow(&s, 20, 0));
+	assert_int_equal(fault_in_writeable((char *)s.at, 32 * PG), 0);
+	assert_ok(put_vaddr_frames(vec));
+	assert_int_equal(stats_of(m).pinned_pages, 0);
+	assert_int_equal(iov_iter_get_pages_alloc(&i, &pages, 4 * PG, &start), 4 * PG);
+	assert_ptr_equal(follow(&s, 20, FOLL_GET), pages[0]);
+	assert_int_equal(stats_of(m).pinned_pages, 4);
+	assert_ok(put_user_page(pages[0]));
+	assert_ok(put_user_pages(pages, 4));
+	free(pages);
+	assert_int_equal(stats_of(m).pinned_pages, 0);
+	assert_ok(frame_vector_destroy(vec));
 	end_both(m, &s);
 }
 
@@ -200,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(over_the_limit_a_pin_is_refused),
 		BOTH(every_way_to_pin_asks_the_limit),
+		BOTH(frames_iterators_and_looks_that_hold_ask_the_limit),
 		BOTH(a_folio_is_charged_whole_and_once),
 		BOTH(accounted_memory_and_pins_share_the_limit),
 		BOTH(without_a_limit_all_is_only_counted),
