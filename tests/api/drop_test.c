@@ -587,6 +587,79 @@ static void a_lock_held_for_writing_may_not_be_dropped(void **state)
 	world_end(&w);
 }
 
+struct section {
+	struct world *w;
+	_Atomic int inside, go;
+	int r;
+};
+
+/* A section whose holder wants the mmap lock in it. */
+static void *hold_section(void *arg)
+{
+	struct section *sec = arg;
+	struct page *page;
+
+	sec->r = pinfold_use_mm(sec->w->mm);
+	sec->r = sec->r ? sec->r : pinfold_write_begin(sec->w->file, PG);
+	atomic_store(&sec->inside, 1);
+	if (!wait_for(&sec->go, 1) || sec->r)
+		return NULL;
+	if (get_user_pages_unlocked(sec->w->at, 1, &page, 0) != 1 || put_user_page(page))
+		return NULL;
+	sec->r = pinfold_write_end(sec->w->file);
+	return arg;
+}
+
+static void *commit(void *arg)
+{
+	return pinfold_commit(((struct world *)arg)->file, 0, 0, NULL) ? NULL : arg;
+}
+
+/*
+ * Clause L2, decision D11: at the limit of dirty pages a call waits for a commit, which waits for a section, whose holder
+ * waits for the mmap lock behind a writer: the call has dropped it, and all come through.
+ */
+static void room_is_waited_for_without_the_lock(void **state)
+{
+	static const enum call calls[] = { LOCKED, REMOTE, FIXUP, UNLOCKED, FAST };
+
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct job j = { .call = calls[i], .n = 1, .flags = FOLL_WRITE };
+		struct section sec = { .inside = 0 };
+		struct scene s;
+		struct writer writer;
+		pthread_t holder, committer;
+		void *r;
+
+		WORLD(s.w, *state, .dirty_limit = 8 * PG, .deadline_ms = 20000);
+		sec.w = &s.w;
+		assert_ok(pthread_create(&holder, NULL, hold_section, &sec));
+		assert_true(wait_for(&sec.inside, 1));
+		for (unsigned p = 1; p < 8; p++)
+			store_page(&s.w, 1, p);
+		j.s = &s;
+		j.at = s.w.at + 9 * PG;
+		j.vec = frame_vector_create(1);
+		assert_ok(pthread_create(&j.thread, NULL, job_run, &j));
+		nap_ms(20); /* waits for room */
+		writer_start(&writer, s.w.mm);
+		assert_ok(pthread_create(&committer, NULL, commit, &s.w));
+		nap_ms(20); /* waits for the section */
+		atomic_store(&sec.go, 1);
+		job_wait(&j);
+		assert_ok(pthread_join(committer, &r));
+		assert_ptr_equal(r, &s.w);
+		assert_ok(pthread_join(holder, &r));
+		assert_ptr_equal(r, &sec);
+		assert_ok(pthread_join(writer.thread, NULL));
+		assert_int_equal(sec.r, 0);
+		assert_int_equal(j.got, j.call == FIXUP ? 0 : 1);
+		assert_int_equal(j.held, j.call == FIXUP || (j.call < FIXUP && j.locked));
+		job_end(&j, (const unsigned[]){ 9 });
+		world_end(&s.w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -602,6 +675,7 @@ int main(void)
 		EACH(what_is_in_memory_is_had_without_dropping_the_lock),
 		EACH(nowait_keeps_the_lock_and_waits_for_nobody),
 		EACH(a_lock_held_for_writing_may_not_be_dropped),
+		EACH(room_is_waited_for_without_the_lock),
 	};
 
 	return world_main(tests);
