@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* glue.c - the test double's only file that speaks with pinfold: the machine, address spaces, pins, references. */
+#include <errno.h>
+#include <signal.h>
+
+#include <pinfold/pinfold.h>
+
+#include "kd.h"
+
+static struct pinfold *machine;
+static struct mm_struct *kernel_mm;
+static unsigned long next_place, last_place; /* of the process's mappings */
+static struct sigaction before[2]; /* of SIGSEGV, SIGBUS */
+static const int signals[2] = { SIGSEGV, SIGBUS };
+
+/* The process's own touches of its memory.  What is not ours happens again, in the hands of who was there before. */
+static void touch(int sig, siginfo_t *info, void *context)
+{
+	if (!pinfold_handle_fault(sig, info, context))
+		sigaction(sig, &before[sig == SIGBUS], NULL);
+}
+
+/* At each start, not once: test frames install handlers of their own around each test. */
+static void arm(void)
+{
+	struct sigaction a = { .sa_sigaction = touch, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+
+	for (int i = 0; i < 2; i++)
+		sigaction(signals[i], &a, &before[i]);
+}
+
+static void disarm(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct sigaction now;
+
+		sigaction(signals[i], NULL, &now);
+		if (now.sa_sigaction == touch)
+			sigaction(signals[i], &before[i], NULL);
+	}
+}
+
+int glue_start(size_t memory)
+{
+	/* All of it in the pool: memory of processes and of the kernel is anonymous. */
+	int r = pinfold_create(&(struct pinfold_options){ .size = sizeof(struct pinfold_options), .memory = memory,
+	                                                  .pool = memory, .staging = 1 << 21,
+	                                                  .flags = PINFOLD_NO_SIGNALS | PINFOLD_NO_URING },
+	                       &machine);
+
+	if (!r)
+		arm();
+	return r;
+}
+
+int glue_stop(void)
+{
+	int r;
+
+	disarm();
+	pinfold_use_mm(NULL);
+	if (kernel_mm)
+		pinfold_mm_destroy(kernel_mm);
+	kernel_mm = NULL;
+	r = pinfold_check(machine);
+	if (r)
+		kd_problem("%d of the machine's invariants are broken", r);
+	r = pinfold_destroy(machine);
+	machine = NULL;
+	return r;
+}
+
+int glue_mm_new(void **mm)
+{
+	int r = pinfold_mm_create(machine, PINFOLD_WINDOW_EXTENT, (struct mm_struct **)mm);
+
+	return r ? r : pinfold_mm_range(*mm, &next_place, &last_place);
+}
+
+int glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, size_t bytes)
+{
+	const int prot = PINFOLD_PROT_READ | PINFOLD_PROT_WRITE, flags = PINFOLD_MAP_PRIVATE | PINFOLD_MAP_ANONYMOUS;
+	int r = pinfold_mm_create(machine, PINFOLD_WINDOW_NONE, &kernel_mm);
+	long a;
+
+	if (r)
+		return r;
+	*mm = kernel_mm;
+	a = vm_mmap(kernel_mm, 1ul << 40, bytes, prot, flags, NULL, 0);
+	*singles = (unsigned long)a;
+	if (a > 0) {
+		a = vm_mmap(kernel_mm, 1ul << 41, bytes, prot, flags, NULL, 0);
+		*folios = (unsigned long)a;
+	}
+	return a < 0 ? (int)a : vm_madvise(kernel_mm, *folios, bytes, PINFOLD_MADV_HUGEPAGE);
+}
+
+int glue_mm_end(void *mm)
+{
+	return pinfold_mm_destroy(mm);
+}
+
+/* Never where something was before: a hole that a test made stays one.  And with a hole behind it. */
+long glue_map(void *mm, size_t len, int prot, int flags)
+{
+	unsigned long at = next_place;
+
+	if (last_place - at < len + PINFOLD_PAGE_SIZE)
+		return -ENOMEM;
+	next_place += len + PINFOLD_PAGE_SIZE;
+	return vm_mmap(mm, at, len, prot, flags | PINFOLD_MAP_ANONYMOUS | PINFOLD_MAP_FIXED_NOREPLACE, NULL, 0);
+}
+
+int glue_unmap(void *mm, unsigned long addr, size_t len)
+{
+	return vm_munmap(mm, addr, len);
+}
+
+int glue_protect(void *mm, unsigned long addr, size_t len, int prot)
+{
+	return vm_mprotect(mm, addr, len, prot);
+}
+
+long glue_copy(void *mm, unsigned long addr, void *buf, size_t len, bool write)
+{
+	return access_process_vm(mm, addr, buf, len, write ? FOLL_WRITE : 0);
+}
+
+static unsigned foll(unsigned flags)
+{
+	return (flags & GLUE_WRITE ? FOLL_WRITE : 0) | (flags & GLUE_DUMP ? FOLL_DUMP : 0) |
+	       (flags & GLUE_FORCE ? FOLL_FORCE : 0) | (flags & GLUE_NOWAIT ? FOLL_NOWAIT : 0) |
+	       (flags & GLUE_ANON ? FOLL_ANON : 0) | (flags & GLUE_LONGTERM ? FOLL_LONGTERM : 0);
+}
+
+long glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n, unsigned flags, struct page **pages,
+              int *locked)
+{
+	if (way == GLUE_LOCKED)
+		return get_user_pages_remote(NULL, mm, start, n, foll(flags), pages, NULL, locked);
+	pinfold_use_mm(mm);
+	if (way == GLUE_FAST)
+		return get_user_pages_fast(start, (int)n, foll(flags), pages);
+	return get_user_pages_unlocked(start, n, pages, foll(flags));
+}
+
+int glue_unpin(struct page *page)
+{
+	return put_user_page(page);
+}
+
+int glue_unpin_dirty(struct page *page, bool lock)
+{
+	return lock ? put_user_pages_dirty_lock(&page, 1) : put_user_pages_dirty(&page, 1);
+}
+
+int glue_get(struct page *page)
+{
+	return get_page(page);
+}
+
+int glue_put(struct page *page)
+{
+	return put_page(page);
+}
+
+void *glue_address(const struct page *page)
+{
+	return page_address(page);
+}
+
+void glue_lock(void *mm, bool write)
+{
+	if (write)
+		mmap_write_lock(mm);
+	else
+		mmap_read_lock(mm);
+}
+
+bool glue_trylock(void *mm, bool write)
+{
+	/* There is no trylock for writing; the double's own lock was free, so nobody else has this one. */
+	if (!write)
+		return mmap_read_trylock(mm);
+	mmap_write_lock(mm);
+	return true;
+}
+
+void glue_unlock(void *mm, bool write)
+{
+	if (write)
+		mmap_write_unlock(mm);
+	else
+		mmap_read_unlock(mm);
+}

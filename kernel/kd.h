@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kd.h - inside of the kernel test double.  glue.c speaks with pinfold and knows none of the kernel's names; the others are
+ * written against the double's own headers and know none of pinfold's.  What is between them stands here.
+ *
+ * Files, from below: glue ledger lock memory pages gup user sg dma device module work kd.
+ */
+#ifndef KERNEL_KD_H
+#define KERNEL_KD_H
+
+#include <pinfold/kd.h>
+
+struct page;
+
+/* ---- glue.c: address spaces are void *, flags those of glue_flag ------------------------------- */
+
+enum glue_flag {
+	GLUE_WRITE = 1, GLUE_DUMP = 2, GLUE_FORCE = 4, GLUE_NOWAIT = 8, GLUE_ANON = 16, GLUE_LONGTERM = 32,
+};
+enum glue_way { GLUE_LOCKED, GLUE_UNLOCKED, GLUE_FAST };
+
+int glue_start(size_t memory);
+int glue_stop(void);
+int glue_mm_new(void **mm);
+/* Memory that no process sees, for pages of the kernel's own: single ones, or folios of 512. */
+int glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, size_t bytes);
+int glue_mm_end(void *mm);
+long glue_map(void *mm, size_t len, int prot, int flags);
+int glue_unmap(void *mm, unsigned long addr, size_t len);
+int glue_protect(void *mm, unsigned long addr, size_t len, int prot);
+long glue_copy(void *mm, unsigned long addr, void *buf, size_t len, bool write);
+long glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n, unsigned flags, struct page **pages,
+              int *locked);
+int glue_unpin(struct page *page);
+int glue_unpin_dirty(struct page *page, bool lock);
+int glue_get(struct page *page);
+int glue_put(struct page *page);
+void *glue_address(const struct page *page);
+void glue_lock(void *mm, bool write);
+bool glue_trylock(void *mm, bool write);
+void glue_unlock(void *mm, bool write);
+
+/* ---- ledger.c: what is held, what was wrong, what is to fail ------------------------------------ */
+
+enum kd_kind {
+	KD_MEMORY, KD_PAGES, KD_PINNED, KD_REFERENCE, KD_MAPPED, KD_KMAP, KD_LOCK, KD_FILE, KD_THREAD, KD_MM, KD_USER,
+	KD_DEVICE, KD_REGISTERED, KD_MODULE,
+	KD_HELD,            /* those below are not leaks */
+	KD_DIRTY = KD_HELD, KD_FRAME, KD_KINDS
+};
+
+/* One thing held. */
+struct kd_entry {
+	struct kd_entry *next;
+	enum kd_kind kind;
+	const void *key;
+	size_t size;        /* bytes */
+	unsigned long more; /* the kind's own */
+	const char *call;
+	const void *site;
+	unsigned long nth;  /* of its kind since kd_start() */
+};
+#define KD_SITE __builtin_return_address(0)
+
+void kd_take(struct kd_entry e);
+/* The newest of this kind and key; false: none.  out: NULL, or where to. */
+bool kd_drop(enum kd_kind kind, const void *key, struct kd_entry *out);
+bool kd_find(enum kd_kind kind, const void *key, struct kd_entry *out);
+/* The same with an equal `more`; look: it stays there. */
+bool kd_drop_as(enum kd_kind kind, const void *key, unsigned long more, bool look);
+/* How many of a kind there are. */
+unsigned long kd_live(enum kd_kind kind);
+/* Any entry for which fits() is true. */
+bool kd_search(enum kd_kind kind, bool (*fits)(const struct kd_entry *e, const void *arg), const void *arg,
+               struct kd_entry *out);
+void kd_problem(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void kd_fatal(const char *what) __attribute__((noreturn));
+bool kd_inject(enum kd_point point);
+/* The one that happened was a short pin. */
+bool kd_failed_short(void);
+void kd_forget(void);
+/* Gives back to the machine what the driver kept of it. */
+void kd_drop_all(void);
+void kd_set_fatal(void (*fatal)(const char *what));
+/* The first of the problems and leaks. */
+void kd_first(char *to, size_t size);
+
+/* ---- the rest ---------------------------------------------------------------------------------- */
+
+extern struct kd_options kd_opts;
+/* Locks the monitor that all locks and waits share, and sleeps on it for at most ms. */
+void kd_monitor_enter(void);
+void kd_monitor_leave(void);
+void kd_monitor_wait(unsigned ms);
+unsigned kd_waits_ms(void);
+
+struct kd_lock;
+/* The machine let go of an mmap lock by itself. */
+void kd_lock_dropped(struct kd_lock *l);
+
+/* Memory for the double's own use stands in no ledger. */
+void *kd_alloc(size_t size);
+
+void kd_memory_free(const struct kd_entry *e);
+void kd_pages_start(void *mm, unsigned long singles, unsigned long folios, size_t bytes);
+void kd_pages_stop(void);
+/* A page of the kernel's own: its references are counted here. */
+struct task_struct;
+void kd_set_current(struct task_struct *t);
+bool kd_own_get(struct page *page);
+bool kd_own_put(struct page *page, const char *call);
+int kd_user_start(void *mm);
+void kd_user_stop(void);
+/* What is not in the ledger: counters, what modules left. */
+void kd_check_counters(void (*tell)(const char *text));
+void kd_device_stop(void);
+void kd_work_stop(void);
+const void *kd_me(void);
+
+#endif
