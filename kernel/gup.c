@@ -8,14 +8,15 @@
 
 #include "gup.h"
 
-/* Is the mmap lock as the call wants it? */
-static int check_lock(const struct kd_gup *g)
+/* How the call is made; without the lock that it wants it is told, and made all the same, with the lock. */
+static int way_of(const struct kd_gup *g, enum glue_way *way)
 {
 	bool held = kd_held(&g->mm->mmap_lock.lock, KD_READ);
 
+	*way = g->way;
 	if (g->way == GLUE_LOCKED && !held) {
 		kd_problem("%s(): the mmap lock is not held", g->call);
-		return -EINVAL;
+		*way = GLUE_UNLOCKED;
 	}
 	if (g->way != GLUE_LOCKED && held) {
 		kd_problem("%s(): takes the mmap lock, which the thread holds", g->call);
@@ -42,13 +43,14 @@ static void note(const struct kd_gup *g, long n)
 long kd_gup(const struct kd_gup *g)
 {
 	unsigned long n = g->n;
+	enum glue_way way;
 	int locked = 1;
 	long r;
 
 	kd_might_sleep(g->call);
 	if (!g->mm)
 		return -EFAULT;
-	r = check_lock(g);
+	r = way_of(g, &way);
 	if (r)
 		return r;
 	if (n && kd_inject(KD_PIN))
@@ -58,8 +60,9 @@ long kd_gup(const struct kd_gup *g)
 			return -EFAULT;
 		n /= 2;
 	}
-	r = glue_pin(g->mm->kd_mm, g->way, g->start, n, g->flags, g->pages, g->locked ? &locked : NULL);
-	if (g->locked && !locked) {
+	r = glue_pin(g->mm->kd_mm, way, g->start, n, g->flags, g->pages,
+	             g->locked && way == GLUE_LOCKED ? &locked : NULL);
+	if (!locked) {
 		kd_lock_dropped(&g->mm->mmap_lock.lock);
 		*g->locked = 0;
 	}
@@ -83,7 +86,7 @@ static void check_dma(struct page *page, const char *call)
 	if (!kd_live(KD_MAPPED) || kd_find(KD_PINNED, page, NULL) || kd_find(KD_REFERENCE, page, NULL))
 		return;
 	if (kd_search(KD_MAPPED, is_mapped, glue_address(page), &e))
-		kd_problem("%s(%p): %s() #%lu still maps the page for a device", call, (void *)page, e.call, e.nth);
+		kd_problem("%s(): %s() still maps the page for a device", call, e.call);
 }
 
 void kd_release(struct page *page, enum kd_kind kind, const char *call, bool tolerant)
@@ -100,7 +103,7 @@ void kd_release(struct page *page, enum kd_kind kind, const char *call, bool tol
 			return;
 		}
 		if (!tolerant)
-			kd_problem("%s(%p): mismatch: %s() took the page", call, (void *)page, e.call);
+			kd_problem("%s(): mismatch: %s() took the page", call, e.call);
 	}
 	check_dma(page, call);
 	if (e.kind == KD_REFERENCE)

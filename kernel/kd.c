@@ -52,6 +52,15 @@ int printk(const char *fmt, ...)
 	return n;
 }
 
+void kd_hex_dump(const char *prefix, int rowsize, const void *buf, unsigned long len)
+{
+	const unsigned char *p = buf;
+
+	for (unsigned long i = 0; i < len; i++)
+		printk("%s%s%02x%s", i % rowsize ? "" : prefix, i % rowsize ? " " : "", p[i],
+		       i + 1 == len || i % rowsize == rowsize - 1u ? "\n" : "");
+}
+
 bool kd_logged(const char *part)
 {
 	bool found;

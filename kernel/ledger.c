@@ -13,6 +13,7 @@
 
 struct problem {
 	struct problem *next;
+	unsigned long times;
 	char text[TEXT];
 };
 
@@ -154,12 +155,18 @@ bool kd_search(enum kd_kind kind, bool (*fits)(const struct kd_entry *e, const v
 
 static void add_problem(const char *text)
 {
-	struct problem *p = kd_alloc(sizeof(*p));
+	struct problem *p;
 
-	snprintf(p->text, TEXT, "%s", text);
 	pthread_mutex_lock(&mutex);
-	*last = p;
-	last = &p->next;
+	for (p = problems; p && strcmp(p->text, text); p = p->next)
+		;
+	if (!p) {
+		p = kd_alloc(sizeof(*p));
+		snprintf(p->text, TEXT, "%s", text);
+		*last = p;
+		last = &p->next;
+	}
+	p->times++;
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -261,8 +268,12 @@ static void list(struct listing *l)
 {
 	pthread_mutex_lock(&mutex);
 	listing = l;
-	for (struct problem *p = problems; p; p = p->next)
-		line(p->text);
+	for (struct problem *p = problems; p; p = p->next) {
+		char text[TEXT + 32];
+
+		snprintf(text, sizeof(text), "%s (%lu times)", p->text, p->times);
+		line(p->times > 1 ? text : p->text);
+	}
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct kd_entry *e = table[i]; e; e = e->next)
 			/* What stays registered for good is what a kernel without unloading has. */

@@ -7,6 +7,7 @@
 #include <linux/ioctl.h>
 #include <linux/uaccess.h>
 
+struct cdev;
 struct module;
 struct file;
 struct inode;
@@ -32,6 +33,7 @@ struct inode {
 	void *i_private;
 	umode_t i_mode;
 	dev_t i_rdev;
+	struct cdev *i_cdev; /* the test's to set */
 	loff_t i_size;
 };
 struct file {

@@ -35,6 +35,11 @@
 #define GFP_DMA32 __GFP_DMA32
 #define gfpflags_allow_blocking(gfp) (!!((gfp) & __GFP_DIRECT_RECLAIM))
 
+/* The largest order here is 9, whichever version. */
+#define MAX_PAGE_ORDER 9
+#define MAX_ORDER 10
+#define get_order(size) ((int)order_base_2(DIV_ROUND_UP(size, PAGE_SIZE)))
+
 /* Pages with a struct page, frames of the machine's own.  order: up to 9. */
 struct page *alloc_pages(gfp_t gfp, unsigned int order) KD_SYM(alloc_pages);
 void __free_pages(struct page *page, unsigned int order) KD_SYM(__free_pages);

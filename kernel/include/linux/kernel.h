@@ -5,9 +5,12 @@
 
 #include <limits.h>
 
+#include <asm/byteorder.h>
 #include <linux/bitops.h>
 #include <linux/bug.h>
 #include <linux/err.h>
+#include <linux/export.h>
+#include <linux/init.h>
 #include <linux/printk.h>
 #include <linux/version.h>
 

@@ -49,4 +49,11 @@ int printk(const char *fmt, ...) KD_SYM(printk);
 #define printk_once printk
 #define printk_ratelimit() 1
 
+enum { DUMP_PREFIX_NONE, DUMP_PREFIX_ADDRESS, DUMP_PREFIX_OFFSET };
+/* Bytes in hexadecimal, rowsize a line. */
+void kd_hex_dump(const char *prefix, int rowsize, const void *buf, unsigned long len);
+#define print_hex_dump(level, prefix, type, rowsize, group, buf, len, ascii) kd_hex_dump(prefix, rowsize, buf, len)
+#define print_hex_dump_debug(prefix, type, rowsize, group, buf, len, ascii) kd_hex_dump(prefix, rowsize, buf, len)
+#define print_hex_dump_bytes(prefix, type, buf, len) kd_hex_dump(prefix, 16, buf, len)
+
 #endif

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* Test double (doc/kernel.md). */
+#ifndef KD_LINUX_IO_64_NONATOMIC_LO_HI_H
+#define KD_LINUX_IO_64_NONATOMIC_LO_HI_H
+
+#include <linux/io.h>
+
+#endif
