@@ -85,9 +85,15 @@
 #define static_assert(expr, ...) _Static_assert(expr, "" __VA_ARGS__ #expr)
 #endif
 
-#define IS_ENABLED(option) 0
-#define IS_BUILTIN(option) 0
+/* 1 for an option that -D sets to 1, else 0: its value makes an argument of KD_SECOND, or does not. */
+#define KD_COMMA_1 0,
+#define KD_SECOND(a, b, ...) b
+#define KD_IS_ONE2(comma) KD_SECOND(comma 1, 0, 0)
+#define KD_IS_ONE1(value) KD_IS_ONE2(KD_COMMA_##value)
+#define KD_IS_ONE(value) KD_IS_ONE1(value)
+#define IS_ENABLED(option) KD_IS_ONE(option)
+#define IS_BUILTIN(option) KD_IS_ONE(option)
 #define IS_MODULE(option) 0
-#define IS_REACHABLE(option) 0
+#define IS_REACHABLE(option) KD_IS_ONE(option)
 
 #endif
