@@ -40,7 +40,7 @@ static void disarm(void)
 	}
 }
 
-int glue_start(size_t memory)
+int kd_glue_start(size_t memory)
 {
 	/* All of it in the pool: memory of processes and of the kernel is anonymous. */
 	int r = pinfold_create(&(struct pinfold_options){ .size = sizeof(struct pinfold_options), .memory = memory,
@@ -53,7 +53,7 @@ int glue_start(size_t memory)
 	return r;
 }
 
-int glue_stop(void)
+int kd_glue_stop(void)
 {
 	int r;
 
@@ -70,14 +70,14 @@ int glue_stop(void)
 	return r;
 }
 
-int glue_mm_new(void **mm)
+int kd_glue_mm_new(void **mm)
 {
 	int r = pinfold_mm_create(machine, PINFOLD_WINDOW_EXTENT, (struct mm_struct **)mm);
 
 	return r ? r : pinfold_mm_range(*mm, &next_place, &last_place);
 }
 
-int glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, size_t bytes)
+int kd_glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, size_t bytes)
 {
 	const int prot = PINFOLD_PROT_READ | PINFOLD_PROT_WRITE, flags = PINFOLD_MAP_PRIVATE | PINFOLD_MAP_ANONYMOUS;
 	int r = pinfold_mm_create(machine, PINFOLD_WINDOW_NONE, &kernel_mm);
@@ -95,13 +95,13 @@ int glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, siz
 	return a < 0 ? (int)a : vm_madvise(kernel_mm, *folios, bytes, PINFOLD_MADV_HUGEPAGE);
 }
 
-int glue_mm_end(void *mm)
+int kd_glue_mm_end(void *mm)
 {
 	return pinfold_mm_destroy(mm);
 }
 
 /* Never where something was before: a hole that a test made stays one.  And with a hole behind it. */
-long glue_map(void *mm, size_t len, int prot, int flags)
+long kd_glue_map(void *mm, size_t len, int prot, int flags)
 {
 	unsigned long at = next_place;
 
@@ -111,17 +111,17 @@ long glue_map(void *mm, size_t len, int prot, int flags)
 	return vm_mmap(mm, at, len, prot, flags | PINFOLD_MAP_ANONYMOUS | PINFOLD_MAP_FIXED_NOREPLACE, NULL, 0);
 }
 
-int glue_unmap(void *mm, unsigned long addr, size_t len)
+int kd_glue_unmap(void *mm, unsigned long addr, size_t len)
 {
 	return vm_munmap(mm, addr, len);
 }
 
-int glue_protect(void *mm, unsigned long addr, size_t len, int prot)
+int kd_glue_protect(void *mm, unsigned long addr, size_t len, int prot)
 {
 	return vm_mprotect(mm, addr, len, prot);
 }
 
-long glue_copy(void *mm, unsigned long addr, void *buf, size_t len, bool write)
+long kd_glue_copy(void *mm, unsigned long addr, void *buf, size_t len, bool write)
 {
 	return access_process_vm(mm, addr, buf, len, write ? FOLL_WRITE : 0);
 }
@@ -133,7 +133,7 @@ static unsigned foll(unsigned flags)
 	       (flags & GLUE_ANON ? FOLL_ANON : 0) | (flags & GLUE_LONGTERM ? FOLL_LONGTERM : 0);
 }
 
-long glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n, unsigned flags, struct page **pages,
+long kd_glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n, unsigned flags, struct page **pages,
               int *locked)
 {
 	if (way == GLUE_LOCKED)
@@ -144,32 +144,32 @@ long glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n,
 	return get_user_pages_unlocked(start, n, pages, foll(flags));
 }
 
-int glue_unpin(struct page *page)
+int kd_glue_unpin(struct page *page)
 {
 	return put_user_page(page);
 }
 
-int glue_unpin_dirty(struct page *page, bool lock)
+int kd_glue_unpin_dirty(struct page *page, bool lock)
 {
 	return lock ? put_user_pages_dirty_lock(&page, 1) : put_user_pages_dirty(&page, 1);
 }
 
-int glue_get(struct page *page)
+int kd_glue_get(struct page *page)
 {
 	return get_page(page);
 }
 
-int glue_put(struct page *page)
+int kd_glue_put(struct page *page)
 {
 	return put_page(page);
 }
 
-void *glue_address(const struct page *page)
+void *kd_glue_address(const struct page *page)
 {
 	return page_address(page);
 }
 
-void glue_lock(void *mm, bool write)
+void kd_glue_lock(void *mm, bool write)
 {
 	if (write)
 		mmap_write_lock(mm);
@@ -177,7 +177,7 @@ void glue_lock(void *mm, bool write)
 		mmap_read_lock(mm);
 }
 
-bool glue_trylock(void *mm, bool write)
+bool kd_glue_trylock(void *mm, bool write)
 {
 	/* There is no trylock for writing; the double's own lock was free, so nobody else has this one. */
 	if (!write)
@@ -186,7 +186,7 @@ bool glue_trylock(void *mm, bool write)
 	return true;
 }
 
-void glue_unlock(void *mm, bool write)
+void kd_glue_unlock(void *mm, bool write)
 {
 	if (write)
 		mmap_write_unlock(mm);

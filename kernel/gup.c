@@ -32,8 +32,8 @@ static void note(const struct kd_gup *g, long n)
 		struct page *page = g->pages[i];
 
 		if (g->reference) {
-			glue_get(page);
-			glue_unpin(page);
+			kd_glue_get(page);
+			kd_glue_unpin(page);
 		}
 		kd_take((struct kd_entry){ .kind = g->reference ? KD_REFERENCE : KD_PINNED, .key = page, .size = PAGE_SIZE,
 		                           .call = g->call, .site = g->site });
@@ -60,7 +60,7 @@ long kd_gup(const struct kd_gup *g)
 			return -EFAULT;
 		n /= 2;
 	}
-	r = glue_pin(g->mm->kd_mm, way, g->start, n, g->flags, g->pages,
+	r = kd_glue_pin(g->mm->kd_mm, way, g->start, n, g->flags, g->pages,
 	             g->locked && way == GLUE_LOCKED ? &locked : NULL);
 	if (!locked) {
 		kd_lock_dropped(&g->mm->mmap_lock.lock);
@@ -85,7 +85,7 @@ static void check_dma(struct page *page, const char *call)
 
 	if (!kd_live(KD_MAPPED) || kd_find(KD_PINNED, page, NULL) || kd_find(KD_REFERENCE, page, NULL))
 		return;
-	if (kd_search(KD_MAPPED, is_mapped, glue_address(page), &e))
+	if (kd_search(KD_MAPPED, is_mapped, kd_glue_address(page), &e))
 		kd_problem("%s(): %s() still maps the page for a device", call, e.call);
 }
 
@@ -107,11 +107,11 @@ void kd_release(struct page *page, enum kd_kind kind, const char *call, bool tol
 	}
 	check_dma(page, call);
 	if (e.kind == KD_REFERENCE)
-		r = glue_put(page);
+		r = kd_glue_put(page);
 	else if (PageDirty(page))
-		r = glue_unpin_dirty(page, false);
+		r = kd_glue_unpin_dirty(page, false);
 	else
-		r = glue_unpin(page);
+		r = kd_glue_unpin(page);
 	if (r)
 		kd_problem("%s(%p): refused by the machine: %d", call, (void *)page, r);
 }
@@ -131,7 +131,7 @@ void get_page(struct page *page)
 		kd_problem("get_page(%p): the page is not held", (void *)page);
 		return;
 	}
-	if (glue_get(page)) {
+	if (kd_glue_get(page)) {
 		kd_problem("get_page(%p): refused by the machine", (void *)page);
 		return;
 	}

@@ -213,14 +213,14 @@ int kd_start(const struct kd_options *opts)
 	log_used = 0;
 	*log_text = 0;
 	pthread_mutex_unlock(&log_mutex);
-	r = glue_start(kd_opts.memory);
+	r = kd_glue_start(kd_opts.memory);
 	if (r)
 		return r;
-	r = glue_mm_kernel(&kernel, &singles, &folios, kd_opts.memory);
+	r = kd_glue_mm_kernel(&kernel, &singles, &folios, kd_opts.memory);
 	if (!r)
-		r = glue_mm_new(&user);
+		r = kd_glue_mm_new(&user);
 	if (r) {
-		glue_stop();
+		kd_glue_stop();
 		return r;
 	}
 	kd_pages_start(kernel, singles, folios, kd_opts.memory);
@@ -241,7 +241,7 @@ int kd_stop(void)
 	kd_pages_stop();
 	kd_user_stop();
 	kd_drop_all();
-	if (glue_stop())
+	if (kd_glue_stop())
 		n += !n; /* counts that the ledger does not know of */
 	kd_forget();
 	started = false;

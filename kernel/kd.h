@@ -19,26 +19,26 @@ enum glue_flag {
 };
 enum glue_way { GLUE_LOCKED, GLUE_UNLOCKED, GLUE_FAST };
 
-int glue_start(size_t memory);
-int glue_stop(void);
-int glue_mm_new(void **mm);
+int kd_glue_start(size_t memory);
+int kd_glue_stop(void);
+int kd_glue_mm_new(void **mm);
 /* Memory that no process sees, for pages of the kernel's own: single ones, or folios of 512. */
-int glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, size_t bytes);
-int glue_mm_end(void *mm);
-long glue_map(void *mm, size_t len, int prot, int flags);
-int glue_unmap(void *mm, unsigned long addr, size_t len);
-int glue_protect(void *mm, unsigned long addr, size_t len, int prot);
-long glue_copy(void *mm, unsigned long addr, void *buf, size_t len, bool write);
-long glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n, unsigned flags, struct page **pages,
+int kd_glue_mm_kernel(void **mm, unsigned long *singles, unsigned long *folios, size_t bytes);
+int kd_glue_mm_end(void *mm);
+long kd_glue_map(void *mm, size_t len, int prot, int flags);
+int kd_glue_unmap(void *mm, unsigned long addr, size_t len);
+int kd_glue_protect(void *mm, unsigned long addr, size_t len, int prot);
+long kd_glue_copy(void *mm, unsigned long addr, void *buf, size_t len, bool write);
+long kd_glue_pin(void *mm, enum glue_way way, unsigned long start, unsigned long n, unsigned flags, struct page **pages,
               int *locked);
-int glue_unpin(struct page *page);
-int glue_unpin_dirty(struct page *page, bool lock);
-int glue_get(struct page *page);
-int glue_put(struct page *page);
-void *glue_address(const struct page *page);
-void glue_lock(void *mm, bool write);
-bool glue_trylock(void *mm, bool write);
-void glue_unlock(void *mm, bool write);
+int kd_glue_unpin(struct page *page);
+int kd_glue_unpin_dirty(struct page *page, bool lock);
+int kd_glue_get(struct page *page);
+int kd_glue_put(struct page *page);
+void *kd_glue_address(const struct page *page);
+void kd_glue_lock(void *mm, bool write);
+bool kd_glue_trylock(void *mm, bool write);
+void kd_glue_unlock(void *mm, bool write);
 
 /* ---- ledger.c: what is held, what was wrong, what is to fail ------------------------------------ */
 

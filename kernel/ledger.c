@@ -317,9 +317,9 @@ void kd_drop_all(void)
 			struct page *page = (struct page *)(unsigned long)e->key;
 
 			if (e->kind == KD_PINNED)
-				glue_unpin(page);
+				kd_glue_unpin(page);
 			else if (e->kind == KD_REFERENCE)
-				glue_put(page);
+				kd_glue_put(page);
 			else if (e->kind == KD_MEMORY)
 				kd_memory_free(e);
 			else if (e->kind == KD_FILE)

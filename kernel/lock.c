@@ -131,7 +131,7 @@ static void acquire(struct kd_lock *l, enum kd_mode mode, int spin, const char *
 	mark(l, mode, call, site);
 	kd_monitor_leave();
 	if (l->mm)
-		glue_lock(l->mm, mode == KD_WRITE);
+		kd_glue_lock(l->mm, mode == KD_WRITE);
 	atomic_depth += spin;
 }
 
@@ -153,7 +153,7 @@ int kd_trylock(struct kd_lock *l, enum kd_mode mode, int spin, const char *call)
 	bool got;
 
 	kd_monitor_enter();
-	got = is_free(l, mode) && (!l->mm || glue_trylock(l->mm, mode == KD_WRITE));
+	got = is_free(l, mode) && (!l->mm || kd_glue_trylock(l->mm, mode == KD_WRITE));
 	if (got) {
 		mark(l, mode, call, KD_SITE);
 		atomic_depth += spin;
@@ -192,7 +192,7 @@ void kd_unlock(struct kd_lock *l, enum kd_mode mode, int spin, const char *call)
 		return;
 	}
 	if (l->mm)
-		glue_unlock(l->mm, mode == KD_WRITE);
+		kd_glue_unlock(l->mm, mode == KD_WRITE);
 	atomic_depth -= spin;
 }
 

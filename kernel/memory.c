@@ -225,7 +225,7 @@ void *vmap(struct page **pages, unsigned int count, unsigned long flags, pgprot_
 	if (to == MAP_FAILED)
 		return NULL;
 	for (unsigned int i = 0; i < count; i++) {
-		void *from = glue_address(pages[i]), *at = to + i * PAGE_SIZE;
+		void *from = kd_glue_address(pages[i]), *at = to + i * PAGE_SIZE;
 
 		/* An old size of 0 maps shared memory a second time. */
 		if (!from || mremap(from, 0, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, at) != at) {

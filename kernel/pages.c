@@ -65,11 +65,11 @@ static struct own *populate(bool folio)
 	for (unsigned long i = 0; i < n; i++) {
 		struct member *m;
 
-		if (glue_pin(kernel_mm, GLUE_FAST, *next + i * PAGE_SIZE, 1, GLUE_WRITE, &o->pages[i], NULL) != 1 ||
+		if (kd_glue_pin(kernel_mm, GLUE_FAST, *next + i * PAGE_SIZE, 1, GLUE_WRITE, &o->pages[i], NULL) != 1 ||
 		    o->pages[i] != o->pages[0] + i) {
 			/* No room, or no folio: what is there of it stays unused. */
 			if (o->pages[i] && !own_of(o->pages[i]))
-				glue_unpin(o->pages[i]);
+				kd_glue_unpin(o->pages[i]);
 			*next += n * PAGE_SIZE;
 			if (!o->frames)
 				free(o);
@@ -93,7 +93,7 @@ void kd_pages_start(void *mm, unsigned long singles, unsigned long folios, size_
 	folio_end = folios + bytes;
 	free_ones = populate(false);
 	first = free_ones->pages[0];
-	first_address = glue_address(first);
+	first_address = kd_glue_address(first);
 }
 
 void kd_pages_stop(void)
@@ -103,7 +103,7 @@ void kd_pages_stop(void)
 			struct own *o = m->own;
 
 			members[i] = m->next;
-			glue_unpin(m->page);
+			kd_glue_unpin(m->page);
 			if (!--o->frames)
 				free(o);
 		}
@@ -132,7 +132,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	pthread_mutex_unlock(&mutex);
 	if (!o)
 		return NULL;
-	memset(glue_address(o->pages[0]), gfp & __GFP_ZERO ? 0 : 0xa5, PAGE_SIZE << order);
+	memset(kd_glue_address(o->pages[0]), gfp & __GFP_ZERO ? 0 : 0xa5, PAGE_SIZE << order);
 	kd_take((struct kd_entry){ .kind = KD_PAGES, .key = o->pages[0], .size = PAGE_SIZE << order, .call = "alloc_pages",
 	                           .site = KD_SITE });
 	return o->pages[0];
@@ -174,7 +174,7 @@ bool kd_own_put(struct page *page, const char *call)
 	if (!--o->refs) {
 		struct own **to = o->order ? &free_folios : &free_ones;
 
-		memset(glue_address(o->pages[0]), 0x6b, PAGE_SIZE << o->order);
+		memset(kd_glue_address(o->pages[0]), 0x6b, PAGE_SIZE << o->order);
 		o->next = *to;
 		*to = o;
 	}
@@ -198,7 +198,7 @@ unsigned long __get_free_pages(gfp_t gfp, unsigned int order)
 {
 	struct page *page = alloc_pages(gfp, order);
 
-	return page ? (unsigned long)glue_address(page) : 0;
+	return page ? (unsigned long)kd_glue_address(page) : 0;
 }
 
 void free_pages(unsigned long addr, unsigned int order)
@@ -213,7 +213,7 @@ void free_pages(unsigned long addr, unsigned int order)
 
 void *page_address(const struct page *page)
 {
-	return glue_address(page);
+	return kd_glue_address(page);
 }
 
 /* Records and frames are in the same order, so any of them names the place of all others. */
@@ -222,7 +222,7 @@ static struct page *page_at(const void *addr)
 	long n = ((const char *)addr - first_address) >> PAGE_SHIFT;
 	struct page *page = (struct page *)((unsigned long)first + (unsigned long)n * sizeof(*first));
 
-	return glue_address(page) == (void *)((unsigned long)addr & PAGE_MASK) ? page : NULL;
+	return kd_glue_address(page) == (void *)((unsigned long)addr & PAGE_MASK) ? page : NULL;
 }
 
 bool virt_addr_valid(const void *addr)
@@ -279,7 +279,7 @@ bool PageDirty(struct page *page)
 
 void dump_page(struct page *page, const char *reason)
 {
-	printk(KERN_WARNING "page %p at %p: %s%s%s, %s\n", (void *)page, glue_address(page),
+	printk(KERN_WARNING "page %p at %p: %s%s%s, %s\n", (void *)page, kd_glue_address(page),
 	       kd_find(KD_PINNED, page, NULL) ? "pinned" : "not pinned",
 	       kd_find(KD_REFERENCE, page, NULL) ? ", referenced" : "", PageDirty(page) ? ", dirty" : "", reason);
 }
@@ -288,7 +288,7 @@ void dump_page(struct page *page, const char *reason)
 
 static void *map(struct page *page, unsigned long way, const char *call, const void *site)
 {
-	void *p = glue_address(page);
+	void *p = kd_glue_address(page);
 
 	kd_take((struct kd_entry){ .kind = KD_KMAP, .key = p, .size = PAGE_SIZE, .more = way, .call = call, .site = site });
 	return p;
@@ -310,7 +310,7 @@ void *kmap(struct page *page)
 
 void kunmap(struct page *page)
 {
-	unmap(glue_address(page), 0, "kunmap");
+	unmap(kd_glue_address(page), 0, "kunmap");
 }
 
 void *kmap_local_page(struct page *page)

@@ -48,7 +48,7 @@ void kd_user_stop(void)
 		kd_unlock(l, KD_WRITE, 0, "kd_stop");
 	else if (kd_held(l, KD_READ))
 		kd_unlock(l, KD_READ, 0, "kd_stop");
-	glue_mm_end(user_mm.kd_mm);
+	kd_glue_mm_end(user_mm.kd_mm);
 }
 
 /* ---- mappings ---------------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ static void cut(unsigned long start, unsigned long end, bool keep, unsigned long
 
 void *kd_mmap(size_t len, int prot, int flags)
 {
-	long a = glue_map(user_mm.kd_mm, round_up(len, PAGE_SIZE), prot, flags);
+	long a = kd_glue_map(user_mm.kd_mm, round_up(len, PAGE_SIZE), prot, flags);
 	struct vm_area_struct v = { .vm_start = (unsigned long)a, .vm_end = (unsigned long)a + round_up(len, PAGE_SIZE),
 	                            .vm_mm = &user_mm, .vm_flags = vm_flags(prot, flags) };
 
@@ -123,7 +123,7 @@ void *kd_mmap(size_t len, int prot, int flags)
 int kd_munmap(void *addr, size_t len)
 {
 	unsigned long a = (unsigned long)addr;
-	int r = glue_unmap(user_mm.kd_mm, a, round_up(len, PAGE_SIZE));
+	int r = kd_glue_unmap(user_mm.kd_mm, a, round_up(len, PAGE_SIZE));
 
 	if (!r)
 		cut(a, a + round_up(len, PAGE_SIZE), false, 0);
@@ -133,7 +133,7 @@ int kd_munmap(void *addr, size_t len)
 int kd_mprotect(void *addr, size_t len, int prot)
 {
 	unsigned long a = (unsigned long)addr;
-	int r = glue_protect(user_mm.kd_mm, a, round_up(len, PAGE_SIZE), prot);
+	int r = kd_glue_protect(user_mm.kd_mm, a, round_up(len, PAGE_SIZE), prot);
 
 	if (!r)
 		cut(a, a + round_up(len, PAGE_SIZE), true, vm_flags(prot, 0) & (VM_READ | VM_WRITE | VM_EXEC));
@@ -145,10 +145,10 @@ bool kd_dirty(const void *addr)
 	struct page *page;
 	bool dirty;
 
-	if (glue_pin(user_mm.kd_mm, GLUE_FAST, (unsigned long)addr, 1, 0, &page, NULL) != 1)
+	if (kd_glue_pin(user_mm.kd_mm, GLUE_FAST, (unsigned long)addr, 1, 0, &page, NULL) != 1)
 		return false;
 	dirty = kd_find(KD_DIRTY, page, NULL);
-	glue_unpin(page);
+	kd_glue_unpin(page);
 	return dirty;
 }
 
@@ -188,7 +188,7 @@ static unsigned long copy(unsigned long addr, void *buf, unsigned long n, bool w
 		n--;
 	if (!n || !mm || !kd_access_ok(addr, n))
 		return 0;
-	r = glue_copy(mm->kd_mm, addr, buf, n, write);
+	r = kd_glue_copy(mm->kd_mm, addr, buf, n, write);
 	return r < 0 ? 0 : (unsigned long)r;
 }
 
@@ -280,7 +280,7 @@ size_t fault_in_writeable(char __user *p, size_t n)
 
 int access_process_vm(struct task_struct *t, unsigned long addr, void *buf, int n, unsigned int flags)
 {
-	long r = t->mm ? glue_copy(t->mm->kd_mm, addr, buf, (size_t)n, flags & FOLL_WRITE) : 0;
+	long r = t->mm ? kd_glue_copy(t->mm->kd_mm, addr, buf, (size_t)n, flags & FOLL_WRITE) : 0;
 
 	return r < 0 ? 0 : (int)r;
 }
