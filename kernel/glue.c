@@ -2,7 +2,9 @@
 /* glue.c - the test double's only file that speaks with pinfold: the machine, address spaces, pins, references. */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 
+#include <pinfold/notifier.h>
 #include <pinfold/pinfold.h>
 
 #include "kd.h"
@@ -192,4 +194,114 @@ void kd_glue_unlock(void *mm, bool write)
 		mmap_write_unlock(mm);
 	else
 		mmap_read_unlock(mm);
+}
+
+/* ---- notifiers: the machine's, each with the double's beside it ---------------------------------- */
+
+struct kd_glue_notifier {
+	union {
+		struct mmu_notifier mn;
+		struct mmu_interval_notifier mni;
+	};
+	const struct kd_glue_calls *calls;
+	void *arg;
+};
+
+#define OF(ptr, member) ((struct kd_glue_notifier *)((char *)(ptr) - offsetof(struct kd_glue_notifier, member)))
+
+static int on_start(struct mmu_notifier *mn, const struct mmu_notifier_range *r)
+{
+	struct kd_glue_notifier *n = OF(mn, mn);
+
+	n->calls->start(n->arg, r->start, r->end, r->event);
+	return 0;
+}
+
+static void on_end(struct mmu_notifier *mn, const struct mmu_notifier_range *r)
+{
+	struct kd_glue_notifier *n = OF(mn, mn);
+
+	n->calls->end(n->arg, r->start, r->end, r->event);
+}
+
+static bool on_invalidate(struct mmu_interval_notifier *mni, const struct mmu_notifier_range *r, unsigned long seq)
+{
+	struct kd_glue_notifier *n = OF(mni, mni);
+
+	return n->calls->invalidate(n->arg, r->start, r->end, r->event, seq);
+}
+
+static const struct mmu_notifier_ops whole_ops = { .invalidate_range_start = on_start, .invalidate_range_end = on_end };
+static const struct mmu_interval_notifier_ops interval_ops = { .invalidate = on_invalidate };
+
+static struct kd_glue_notifier *new_notifier(const struct kd_glue_calls *calls, void *arg)
+{
+	struct kd_glue_notifier *n = kd_alloc(sizeof(*n));
+
+	n->calls = calls;
+	n->arg = arg;
+	return n;
+}
+
+int kd_glue_notify(void *mm, const struct kd_glue_calls *calls, void *arg, struct kd_glue_notifier **out)
+{
+	struct kd_glue_notifier *n = new_notifier(calls, arg);
+	int r;
+
+	n->mn.ops = &whole_ops;
+	r = mmu_notifier_register(&n->mn, mm);
+	if (r)
+		free(n);
+	else
+		*out = n;
+	return r;
+}
+
+int kd_glue_unnotify(struct kd_glue_notifier *n)
+{
+	int r = mmu_notifier_unregister(&n->mn, n->mn.mm);
+
+	if (!r)
+		free(n);
+	return r;
+}
+
+int kd_glue_interval(void *mm, unsigned long start, unsigned long length, const struct kd_glue_calls *calls, void *arg,
+                     struct kd_glue_notifier **out)
+{
+	struct kd_glue_notifier *n = new_notifier(calls, arg);
+	int r;
+
+	/* Before the call: it may be told of a change before it returns. */
+	*out = n;
+	r = mmu_interval_notifier_insert(&n->mni, mm, start, length, &interval_ops);
+	if (r) {
+		*out = NULL;
+		free(n);
+	}
+	return r;
+}
+
+int kd_glue_uninterval(struct kd_glue_notifier *n)
+{
+	int r = mmu_interval_notifier_remove(&n->mni);
+
+	if (!r)
+		free(n);
+	return r;
+}
+
+unsigned long kd_glue_read_begin(struct kd_glue_notifier *n)
+{
+	return mmu_interval_read_begin(&n->mni);
+}
+
+int kd_glue_read_retry(struct kd_glue_notifier *n, unsigned long seq)
+{
+	return mmu_interval_read_retry(&n->mni, seq);
+}
+
+void kd_glue_set_seq(struct kd_glue_notifier *n, unsigned long seq)
+{
+	mmu_interval_set_seq(&n->mni, seq);
 }

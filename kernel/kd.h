@@ -3,7 +3,8 @@
  * kd.h - inside of the kernel test double.  glue.c speaks with pinfold and knows none of the kernel's names; the others are
  * written against the double's own headers and know none of pinfold's.  What is between them stands here.
  *
- * Files, from below: glue ledger lock memory pages gup user sg dma device module work kd.
+ * Files, from below: glue ledger lock memory pages gup (gup52, gup618) user notifier sg dma device work tree xarray iter
+ * kd.
  */
 #ifndef KERNEL_KD_H
 #define KERNEL_KD_H
@@ -40,11 +41,27 @@ void kd_glue_lock(void *mm, bool write);
 bool kd_glue_trylock(void *mm, bool write);
 void kd_glue_unlock(void *mm, bool write);
 
+struct kd_glue_notifier;
+/* invalidate: of an interval; start and end: of a whole mm. */
+struct kd_glue_calls {
+	void (*start)(void *arg, unsigned long start, unsigned long end, unsigned event);
+	void (*end)(void *arg, unsigned long start, unsigned long end, unsigned event);
+	bool (*invalidate)(void *arg, unsigned long start, unsigned long end, unsigned event, unsigned long seq);
+};
+int kd_glue_notify(void *mm, const struct kd_glue_calls *calls, void *arg, struct kd_glue_notifier **out);
+int kd_glue_unnotify(struct kd_glue_notifier *n);
+int kd_glue_interval(void *mm, unsigned long start, unsigned long length, const struct kd_glue_calls *calls, void *arg,
+                     struct kd_glue_notifier **out);
+int kd_glue_uninterval(struct kd_glue_notifier *n);
+unsigned long kd_glue_read_begin(struct kd_glue_notifier *n);
+int kd_glue_read_retry(struct kd_glue_notifier *n, unsigned long seq);
+void kd_glue_set_seq(struct kd_glue_notifier *n, unsigned long seq);
+
 /* ---- ledger.c: what is held, what was wrong, what is to fail ------------------------------------ */
 
 enum kd_kind {
 	KD_MEMORY, KD_PAGES, KD_PINNED, KD_REFERENCE, KD_MAPPED, KD_KMAP, KD_LOCK, KD_FILE, KD_THREAD, KD_MM, KD_USER,
-	KD_DEVICE, KD_REGISTERED, KD_MODULE,
+	KD_DEVICE, KD_REGISTERED, KD_MODULE, KD_NOTIFIER,
 	KD_HELD,            /* those below are not leaks */
 	KD_DIRTY = KD_HELD, KD_FRAME, KD_KINDS
 };
@@ -101,6 +118,8 @@ void kd_lock_dropped(struct kd_lock *l);
 /* Memory for the double's own use stands in no ledger. */
 void *kd_alloc(size_t size);
 
+/* As kvmalloc(), in another call's name. */
+void *kd_memory(size_t size, unsigned gfp, const char *call, const void *site);
 void kd_memory_free(const struct kd_entry *e);
 void kd_pages_start(void *mm, unsigned long singles, unsigned long folios, size_t bytes);
 void kd_pages_stop(void);
@@ -113,6 +132,7 @@ int kd_user_start(void *mm);
 void kd_user_stop(void);
 /* What is not in the ledger: counters, what modules left. */
 void kd_check_counters(void (*tell)(const char *text));
+void kd_notifier_stop(void);
 void kd_device_stop(void);
 void kd_work_stop(void);
 const void *kd_me(void);

@@ -32,6 +32,7 @@ static const char *const names[KD_KINDS] = {
 	[KD_MAPPED] = "DMA mapping", [KD_KMAP] = "kmap", [KD_LOCK] = "lock held", [KD_FILE] = "open file",
 	[KD_THREAD] = "kernel thread", [KD_MM] = "mm reference", [KD_USER] = "user reference",
 	[KD_DEVICE] = "device reference", [KD_REGISTERED] = "registration", [KD_MODULE] = "module reference",
+	[KD_NOTIFIER] = "MMU notifier",
 };
 
 void *kd_alloc(size_t size)

@@ -66,6 +66,11 @@ static void give(const void *p, unsigned families, const char *call)
 	kd_memory_free(&e);
 }
 
+void *kd_memory(size_t size, unsigned gfp, const char *call, const void *site)
+{
+	return take(size, gfp, VIRTUAL, call, site);
+}
+
 void *kmalloc(size_t size, gfp_t gfp)
 {
 	return size > KMALLOC_MAX_SIZE ? NULL : take(size, gfp, SLAB, "kmalloc", KD_SITE);

@@ -35,17 +35,22 @@ struct scatterlist *sg_last(struct scatterlist *sg, unsigned int n)
 	return sg + n - 1;
 }
 
-int sg_alloc_table(struct sg_table *t, unsigned int n, gfp_t gfp)
+static int alloc_table(struct sg_table *t, unsigned int n, gfp_t gfp, const char *call, const void *site)
 {
 	memset(t, 0, sizeof(*t));
 	if (!n)
 		return -EINVAL;
-	t->sgl = kvmalloc_array(n, sizeof(*t->sgl), gfp);
+	t->sgl = kd_memory(array_size(n, sizeof(*t->sgl)), gfp, call, site);
 	if (!t->sgl)
 		return -ENOMEM;
 	sg_init_table(t->sgl, n);
 	t->nents = t->orig_nents = n;
 	return 0;
+}
+
+int sg_alloc_table(struct sg_table *t, unsigned int n, gfp_t gfp)
+{
+	return alloc_table(t, n, gfp, "sg_alloc_table", KD_SITE);
 }
 
 void sg_free_table(struct sg_table *t)
@@ -95,7 +100,7 @@ int sg_alloc_table_from_pages_segment(struct sg_table *t, struct page **pages, u
 
 	if (!max || !n)
 		return -EINVAL;
-	r = sg_alloc_table(t, runs_in(pages, n, max), gfp);
+	r = alloc_table(t, runs_in(pages, n, max), gfp, "sg_alloc_table_from_pages", KD_SITE);
 	if (!r)
 		fill(t->sgl, pages, n, offset, size, max);
 	return r;
@@ -112,7 +117,8 @@ int sg_alloc_append_table_from_pages(struct sg_append_table *t, struct page **pa
 	(void)left;
 	if (!(max_segment & PAGE_MASK) || !n)
 		return -EINVAL;
-	r = sg_alloc_table(&longer, old + runs_in(pages, n, max_segment & PAGE_MASK), gfp);
+	r = alloc_table(&longer, old + runs_in(pages, n, max_segment & PAGE_MASK), gfp, "sg_alloc_append_table_from_pages",
+	                KD_SITE);
 	if (r)
 		return r;
 	if (old) {

@@ -6,6 +6,7 @@
 #include <linux/highmem.h>
 #include <linux/idr.h>
 #include <linux/kthread.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/rcupdate.h>
@@ -438,6 +439,70 @@ static void devices_and_messages(void **state)
 	finish();
 }
 
+static DEFINE_MUTEX(device);
+static unsigned long told_start, told_end;
+static int told, released;
+
+static bool invalidate(struct mmu_interval_notifier *mni, const struct mmu_notifier_range *range, unsigned long seq)
+{
+	mutex_lock(&device);
+	mmu_interval_set_seq(mni, seq);
+	told_start = range->start;
+	told_end = range->end;
+	told++;
+	assert_ptr_equal(range->mm, current->mm);
+	mutex_unlock(&device);
+	return true;
+}
+
+static int begins(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	(void)mn;
+	told += range->event == MMU_NOTIFY_PROTECTION_VMA;
+	return 0;
+}
+
+static void goes(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	(void)mn;
+	(void)mm;
+	released++;
+}
+
+/* Clause N1: a driver that follows the mm is told of munmap and mprotect, and that what it looked up does not stand. */
+static void notifiers_follow_the_process(void **state)
+{
+	static const struct mmu_interval_notifier_ops interval_ops = { .invalidate = invalidate };
+	static const struct mmu_notifier_ops ops = { .invalidate_range_start = begins, .release = goes };
+	struct mmu_interval_notifier mni;
+	struct mmu_notifier mn = { .ops = &ops };
+	unsigned long seq;
+	unsigned char *m;
+
+	(void)state;
+	START(.memory = 0);
+	m = user_memory(4);
+	assert_int_equal(mmu_interval_notifier_insert(&mni, current->mm, (unsigned long)m, 2 * PG, &interval_ops), 0);
+	seq = mmu_interval_read_begin(&mni);
+	kd_munmap(m + 3 * PG, PG);
+	assert_false(mmu_interval_read_retry(&mni, seq));
+	assert_int_equal(told, 0);
+	kd_munmap(m + PG, PG);
+	assert_true(mmu_interval_read_retry(&mni, seq));
+	assert_int_equal(told, 1);
+	assert_true(told_start <= (unsigned long)m + PG && told_end >= (unsigned long)m + 2 * PG);
+	assert_true(kd_told("leak: MMU notifier"));
+	mmu_interval_notifier_remove(&mni);
+	assert_int_equal(mmu_notifier_register(&mn, current->mm), 0);
+	kd_mprotect(m, PG, PROT_READ);
+	assert_int_equal(told, 2);
+	mmu_notifier_unregister(&mn, current->mm);
+	assert_int_equal(released, 1);
+	mmu_notifier_unregister(&mn, current->mm);
+	assert_int_equal(kd_expect("it is not registered"), 1);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +520,7 @@ int main(void)
 		TEST(arrays_hand_out_identifiers),
 		TEST(work_and_threads_run),
 		TEST(devices_and_messages),
+		TEST(notifiers_follow_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
