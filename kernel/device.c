@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <linux/cdev.h>
 #include <linux/debugfs.h>
 #include <linux/miscdevice.h>
 #include <linux/platform_device.h>
@@ -201,21 +202,40 @@ struct open_file {
 	struct inode inode;
 };
 
-struct file *kd_open(const char *name, unsigned flags, int *err)
+/* A file of this name, not opened yet; NULL: none. */
+static struct open_file *find_file(const char *name)
 {
+	struct open_file *o = kd_alloc(sizeof(*o));
 	struct dentry *d = names;
-	struct open_file *o;
 
 	while (d && (!d->fops || strcmp(d->name, name)))
 		d = d->next;
+	if (d) {
+		o->inode = d->inode;
+		o->file.f_op = d->fops;
+		o->file.private_data = d->misc;
+		return o;
+	}
+	o->inode.i_cdev = kd_cdev_of(name, &o->inode.i_rdev);
+	if (o->inode.i_cdev) {
+		o->file.f_op = o->inode.i_cdev->ops;
+		return o;
+	}
+	free(o);
+	return NULL;
+}
+
+struct file *kd_open(const char *name, unsigned flags, int *err)
+{
+	struct open_file *o = find_file(name);
+
 	*err = -ENOENT;
-	if (!d)
+	if (!o)
 		return NULL;
-	o = kd_alloc(sizeof(*o));
-	o->inode = d->inode;
-	o->file = (struct file){ .f_op = d->fops, .f_inode = &o->inode, .private_data = d->misc, .f_flags = flags,
-	                         .f_mode = FMODE_READ | FMODE_WRITE };
-	*err = d->fops->open ? d->fops->open(&o->inode, &o->file) : 0;
+	o->file.f_inode = &o->inode;
+	o->file.f_flags = flags;
+	o->file.f_mode = FMODE_READ | FMODE_WRITE;
+	*err = o->file.f_op->open ? o->file.f_op->open(&o->inode, &o->file) : 0;
 	if (*err) {
 		free(o);
 		return NULL;

@@ -238,6 +238,7 @@ int kd_stop(void)
 	n = kd_check();
 	kd_work_stop();
 	kd_device_stop();
+	kd_chardev_stop();
 	kd_notifier_stop();
 	kd_pages_stop();
 	kd_user_stop();

@@ -3,8 +3,8 @@
  * kd.h - inside of the kernel test double.  glue.c speaks with pinfold and knows none of the kernel's names; the others are
  * written against the double's own headers and know none of pinfold's.  What is between them stands here.
  *
- * Files, from below: glue ledger lock memory pages gup (gup52, gup618) user notifier sg dma device work tree xarray iter
- * kd.
+ * Files, from below: glue ledger lock memory pages gup (gup52, gup618) user notifier sg dma chardev device work tree xarray
+ * iter kd.
  */
 #ifndef KERNEL_KD_H
 #define KERNEL_KD_H
@@ -124,6 +124,9 @@ void kd_memory_free(const struct kd_entry *e);
 void kd_pages_start(void *mm, unsigned long singles, unsigned long folios, size_t bytes);
 void kd_pages_stop(void);
 /* A page of the kernel's own: its references are counted here. */
+struct cdev;
+struct cdev *kd_cdev_of(const char *name, dev_t *dev);
+void kd_chardev_stop(void);
 struct task_struct;
 void kd_set_current(struct task_struct *t);
 bool kd_own_get(struct page *page);

@@ -170,6 +170,12 @@ struct vm_area_struct *vma_lookup(struct mm_struct *mm, unsigned long addr)
 	return v && v->vm_start <= addr ? v : NULL;
 }
 
+int kd_no_mapping(const char *call)
+{
+	kd_problem("%s(): a driver's pages in user memory are not in this double", call);
+	return -EOPNOTSUPP;
+}
+
 /* ---- copying ----------------------------------------------------------------------------------- */
 
 bool kd_access_ok(unsigned long addr, unsigned long n)
@@ -229,6 +235,23 @@ long strncpy_from_user(char *to, const char __user *from, long n)
 			return i;
 	}
 	return n;
+}
+
+/* A newer user's longer struct may hold nothing but zeroes behind what is known here. */
+int copy_struct_from_user(void *to, size_t ksize, const void __user *from, size_t usize)
+{
+	size_t n = min(ksize, usize);
+
+	for (size_t i = ksize; i < usize; i++) {
+		char c;
+
+		if (copy_from_user(&c, (const char *)from + i, 1))
+			return -EFAULT;
+		if (c)
+			return -E2BIG;
+	}
+	memset((char *)to + n, 0, ksize - n);
+	return copy_from_user(to, from, n) ? -EFAULT : 0;
 }
 
 static void *fill(void *p, const void __user *from, size_t n)

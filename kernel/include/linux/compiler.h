@@ -32,7 +32,7 @@
 #define __deprecated
 #define __malloc __attribute__((malloc))
 #define __counted_by(member)
-#define __free(cleanup_name) __attribute__((cleanup(__free_##cleanup_name)))
+#define __free(name) __attribute__((cleanup(__free_##name)))
 #define __cleanup(fn) __attribute__((cleanup(fn)))
 #define noinline __attribute__((noinline))
 #ifndef __always_inline

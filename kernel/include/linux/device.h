@@ -4,10 +4,16 @@
 #define KD_LINUX_DEVICE_H
 
 #include <linux/slab.h>
+#include <linux/version.h>
+
+struct attribute_group;
+struct of_device_id;
 
 struct device_driver {
 	const char *name;
 	struct module *owner;
+	const struct of_device_id *of_match_table;
+	const struct attribute_group **dev_groups;
 };
 struct device {
 	struct device *parent;
@@ -44,6 +50,47 @@ void put_device(struct device *dev) KD_SYM(put_device);
 #define dev_warn_once dev_warn
 #define dev_WARN(dev, fmt, ...) WARN(1, fmt, ##__VA_ARGS__)
 #define dev_err_probe(dev, err, fmt, ...) (dev_err(dev, fmt, ##__VA_ARGS__), (int)(err))
+
+/* ---- classes of devices: a name for a cdev, for kd_open() ---- */
+
+struct class {
+	const char *name;
+};
+struct class *kd_class(const char *name);
+#if KD_52
+#define class_create(owner, name) kd_class(name)
+#else
+#define class_create(name) kd_class(name)
+#endif
+void class_destroy(struct class *c) KD_SYM(class_destroy);
+struct device *device_create(struct class *c, struct device *parent, dev_t dev, void *data, const char *fmt, ...)
+	KD_SYM(device_create) __printf(5, 6);
+void device_destroy(struct class *c, dev_t dev) KD_SYM(device_destroy);
+
+/* ---- attributes: a test calls show and store itself ---- */
+
+struct attribute {
+	const char *name;
+	umode_t mode;
+};
+struct attribute_group {
+	const char *name;
+	struct attribute **attrs;
+};
+struct device_attribute {
+	struct attribute attr;
+	ssize_t (*show)(struct device *dev, struct device_attribute *attr, char *buf);
+	ssize_t (*store)(struct device *dev, struct device_attribute *attr, const char *buf, size_t n);
+};
+#define __ATTR(n, m, s, t) { .attr = { .name = #n, .mode = (m) }, .show = (s), .store = (t) }
+#define DEVICE_ATTR(n, m, s, t) struct device_attribute dev_attr_##n = __ATTR(n, m, s, t)
+#define DEVICE_ATTR_RO(n) DEVICE_ATTR(n, 0444, n##_show, NULL)
+#define DEVICE_ATTR_WO(n) DEVICE_ATTR(n, 0200, NULL, n##_store)
+#define DEVICE_ATTR_RW(n) DEVICE_ATTR(n, 0644, n##_show, n##_store)
+#define ATTRIBUTE_GROUPS(n) \
+	static const struct attribute_group n##_group = { .attrs = n##_attrs }; \
+	static const struct attribute_group *n##_groups[] __attribute__((unused)) = { &n##_group, NULL }
+#define sysfs_emit(buf, fmt, ...) scnprintf(buf, PAGE_SIZE, fmt, ##__VA_ARGS__)
 
 /* Freed by kd_device_release(dev), in the order last first: what the core does when a driver lets go of its device. */
 void *devm_kmalloc(struct device *dev, size_t size, gfp_t gfp) KD_SYM(devm_kmalloc);

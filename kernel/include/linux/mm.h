@@ -177,6 +177,19 @@ struct vm_area_struct *vma_lookup(struct mm_struct *mm, unsigned long addr) KD_S
 #define is_vm_hugetlb_page(vma) ((void)(vma), false)
 #define vma_is_fsdax(vma) ((void)(vma), false)
 
+/* A driver's pages in user memory: not in this double.  Told as a problem, and -EOPNOTSUPP. */
+int kd_no_mapping(const char *call);
+#define remap_pfn_range(vma, addr, pfn, size, prot) kd_no_mapping("remap_pfn_range")
+#define io_remap_pfn_range(vma, addr, pfn, size, prot) kd_no_mapping("io_remap_pfn_range")
+#define vm_insert_page(vma, addr, page) kd_no_mapping("vm_insert_page")
+#define vm_map_pages(vma, pages, n) kd_no_mapping("vm_map_pages")
+#define remap_vmalloc_range(vma, addr, pgoff) kd_no_mapping("remap_vmalloc_range")
+#define vm_flags_set(vma, flags) ((void)((vma)->vm_flags |= (flags)))
+#define vm_flags_clear(vma, flags) ((void)((vma)->vm_flags &= ~(flags)))
+#define vm_get_page_prot(flags) __pgprot(flags)
+#define pgprot_noncached(prot) (prot)
+#define pgprot_writecombine(prot) (prot)
+
 /* 0; -ENOMEM over RLIMIT_MEMLOCK without CAP_IPC_LOCK. */
 int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc) KD_SYM(account_locked_vm);
 int __account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc, struct task_struct *task, bool bypass)

@@ -59,6 +59,26 @@ struct vm_area_struct {
 	void *vm_private_data;
 };
 
+/* A driver's own mappings: types only, and calls that say that this double has none. */
+struct vm_fault {
+	struct vm_area_struct *vma;
+	unsigned int flags;
+	pgoff_t pgoff;
+	unsigned long address;
+	struct page *page;
+};
+struct vm_operations_struct {
+	void (*open)(struct vm_area_struct *vma);
+	void (*close)(struct vm_area_struct *vma);
+	vm_fault_t (*fault)(struct vm_fault *vmf);
+	vm_fault_t (*page_mkwrite)(struct vm_fault *vmf);
+	int (*access)(struct vm_area_struct *vma, unsigned long addr, void *buf, int len, int write);
+};
+#define VM_FAULT_OOM 0x1u
+#define VM_FAULT_SIGBUS 0x2u
+#define VM_FAULT_NOPAGE 0x100u
+#define VM_FAULT_LOCKED 0x200u
+
 #define VM_NONE 0ul
 #define VM_READ 0x1ul
 #define VM_WRITE 0x2ul

@@ -12,6 +12,7 @@ struct platform_device {
 	int id;
 	struct device dev;
 };
+/* For kd_platform_add(). */
 struct platform_driver {
 	int (*probe)(struct platform_device *pdev);
 #if KD_52
@@ -21,8 +22,16 @@ struct platform_driver {
 #endif
 	void (*shutdown)(struct platform_device *pdev);
 	struct device_driver driver;
+	const struct platform_device_id *id_table;
+	struct platform_driver *kd_next;
 };
 
+int platform_driver_register(struct platform_driver *drv) KD_SYM(platform_driver_register);
+void platform_driver_unregister(struct platform_driver *drv) KD_SYM(platform_driver_unregister);
+#define module_platform_driver(drv) \
+	static int drv##_kd_init(void) { return platform_driver_register(&(drv)); } \
+	static void drv##_kd_exit(void) { platform_driver_unregister(&(drv)); } \
+	module_init(drv##_kd_init) module_exit(drv##_kd_exit)
 #define to_platform_device(d) container_of(d, struct platform_device, dev)
 #define platform_get_drvdata(pdev) dev_get_drvdata(&(pdev)->dev)
 #define platform_set_drvdata(pdev, data) dev_set_drvdata(&(pdev)->dev, data)

@@ -3,6 +3,7 @@
 #ifndef KD_LINUX_SLAB_H
 #define KD_LINUX_SLAB_H
 
+#include <linux/cleanup.h>
 #include <linux/gfp.h>
 #include <linux/overflow.h>
 
@@ -32,11 +33,8 @@ void kvfree(const void *p) KD_SYM(kvfree);
 #define kvcalloc(n, size, gfp) kvmalloc_array(n, size, (gfp) | __GFP_ZERO)
 #define kzfree kfree_sensitive
 
-static inline void __free_kfree(void *p)
-{
-	if (!IS_ERR_OR_NULL(*(void **)p))
-		kfree(*(void **)p);
-}
+DEFINE_FREE(kfree, void *, if (!IS_ERR_OR_NULL(_T)) kfree(_T))
+DEFINE_FREE(kvfree, void *, if (!IS_ERR_OR_NULL(_T)) kvfree(_T))
 
 /* ---- caches of one size ---- */
 

@@ -7,6 +7,7 @@
 #define KD_LINUX_SPINLOCK_H
 
 #include <linux/atomic.h>
+#include <linux/cleanup.h>
 
 struct kd_lock {
 	const char *name;
@@ -115,5 +116,12 @@ struct semaphore {
 #define down_killable(s) kd_lock_killable(&(s)->lock, KD_DOWN, "down_killable")
 #define down_trylock(s) (!kd_trylock(&(s)->lock, KD_DOWN, 0, "down_trylock"))
 #define up(s) kd_unlock(&(s)->lock, KD_DOWN, 0, "up")
+
+DEFINE_GUARD(mutex, struct mutex *, mutex_lock(_T), mutex_unlock(_T))
+DEFINE_GUARD(spinlock, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEFINE_GUARD(spinlock_irq, spinlock_t *, spin_lock_irq(_T), spin_unlock_irq(_T))
+DEFINE_GUARD(spinlock_irqsave, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEFINE_GUARD(rwsem_read, struct rw_semaphore *, down_read(_T), up_read(_T))
+DEFINE_GUARD(rwsem_write, struct rw_semaphore *, down_write(_T), up_write(_T))
 
 #endif

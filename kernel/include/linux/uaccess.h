@@ -14,6 +14,8 @@ long strncpy_from_user(char *to, const char __user *from, long n) KD_SYM(strncpy
 void *memdup_user(const void __user *from, size_t n) KD_SYM(memdup_user);
 void *vmemdup_user(const void __user *from, size_t n) KD_SYM(vmemdup_user);
 #define memdup_array_user(from, n, size) memdup_user(from, array_size(n, size))
+/* 0, -E2BIG, -EFAULT. */
+int copy_struct_from_user(void *to, size_t ksize, const void __user *from, size_t usize) KD_SYM(copy_struct_from_user);
 bool kd_access_ok(unsigned long addr, unsigned long n);
 #define __copy_from_user copy_from_user
 #define __copy_to_user copy_to_user

@@ -22,6 +22,7 @@ extern "C" {
 struct file;
 struct page;
 struct mm_struct;
+struct platform_device;
 
 struct kd_options {
 	size_t size;
@@ -69,7 +70,12 @@ int kd_init(void);
 /* Calls exit, last first; what a module that has one left registered is a leak from then on. */
 void kd_exit(void);
 
-/* Opens a debugfs file or misc device by its name.  *err: -ENOENT, or what open said; NULL then. */
+/* A device of this name: its driver's probe is called, whose result is *err.  NULL then; -ENODEV: no driver. */
+struct platform_device *kd_platform_add(const char *name, int *err);
+/* Calls the driver's remove, and what devm_ calls left to the device; it is gone then. */
+void kd_platform_del(struct platform_device *pdev);
+
+/* Opens a debugfs file, misc device or character device by its name.  *err: -ENOENT, or what open said; NULL then. */
 struct file *kd_open(const char *name, unsigned flags, int *err);
 /* arg: len bytes that are copied to user memory, whose address the driver gets, and back.  len 0: arg is the number itself. */
 long kd_ioctl(struct file *file, unsigned cmd, void *arg, size_t len);
