@@ -150,6 +150,16 @@ int kstrtoul(const char *s, unsigned int base, unsigned long *v)
 	return r;
 }
 
+int kstrtoull(const char *s, unsigned int base, unsigned long long *v)
+{
+	unsigned long n;
+	int r = kstrtoul(s, base, &n);
+
+	if (!r)
+		*v = n;
+	return r;
+}
+
 int kstrtol(const char *s, unsigned int base, long *v)
 {
 	long long n;
@@ -229,6 +239,35 @@ int kd_start(const struct kd_options *opts)
 	return 0;
 }
 
+static bool any(const struct kd_entry *e, const void *arg)
+{
+	(void)e;
+	(void)arg;
+	return true;
+}
+
+/* Gives back to the machine, and to libc, what the driver kept. */
+static void drop_all(void)
+{
+	static const enum kd_kind kinds[] = { KD_PINNED, KD_REFERENCE, KD_MEMORY, KD_FILE };
+	struct kd_entry e;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+		while (kd_search(kinds[i], any, NULL, &e)) {
+			void *p = (void *)(unsigned long)e.key;
+
+			if (e.kind == KD_PINNED)
+				kd_glue_unpin(p);
+			else if (e.kind == KD_REFERENCE)
+				kd_glue_put(p);
+			else if (e.kind == KD_MEMORY)
+				kd_memory_free(&e);
+			else
+				free(p);
+			kd_drop_as(e.kind, e.key, e.more, false);
+		}
+}
+
 int kd_stop(void)
 {
 	int n;
@@ -242,7 +281,7 @@ int kd_stop(void)
 	kd_notifier_stop();
 	kd_pages_stop();
 	kd_user_stop();
-	kd_drop_all();
+	drop_all();
 	if (kd_glue_stop())
 		n += !n; /* counts that the ledger does not know of */
 	kd_forget();

@@ -96,9 +96,9 @@ bool kd_inject(enum kd_point point);
 /* The one that happened was a short pin. */
 bool kd_failed_short(void);
 void kd_forget(void);
-/* Gives back to the machine what the driver kept of it. */
-void kd_drop_all(void);
 void kd_set_fatal(void (*fatal)(const char *what));
+/* What is counted elsewhere: check() tells a line for each counter that is not what it should be. */
+void kd_set_counters(void (*check)(void (*tell)(const char *text)));
 /* The first of the problems and leaks. */
 void kd_first(char *to, size_t size);
 
@@ -133,8 +133,6 @@ bool kd_own_get(struct page *page);
 bool kd_own_put(struct page *page, const char *call);
 int kd_user_start(void *mm);
 void kd_user_stop(void);
-/* What is not in the ledger: counters, what modules left. */
-void kd_check_counters(void (*tell)(const char *text));
 void kd_notifier_stop(void);
 void kd_device_stop(void);
 void kd_work_stop(void);

@@ -26,6 +26,7 @@ static enum kd_point fail_point;
 static unsigned long fail_in; /* passes until the failure; 0: none */
 static bool failed;
 static enum kd_point failed_at;
+static void (*counters)(void (*tell)(const char *text));
 
 static const char *const names[KD_KINDS] = {
 	[KD_MEMORY] = "memory", [KD_PAGES] = "pages", [KD_PINNED] = "pin", [KD_REFERENCE] = "page reference",
@@ -182,6 +183,11 @@ void kd_problem(const char *fmt, ...)
 	add_problem(text);
 }
 
+void kd_set_counters(void (*check)(void (*tell)(const char *text)))
+{
+	counters = check;
+}
+
 void kd_set_fatal(void (*fatal)(const char *what))
 {
 	fatal_hook = fatal;
@@ -280,7 +286,8 @@ static void list(struct listing *l)
 			/* What stays registered for good is what a kernel without unloading has. */
 			if (e->kind < KD_HELD && !(e->kind == KD_REGISTERED && !e->more))
 				leak(e);
-	kd_check_counters(line);
+	if (counters)
+		counters(line);
 	listing = NULL;
 	pthread_mutex_unlock(&mutex);
 }
@@ -309,23 +316,6 @@ bool kd_told(const char *part)
 void kd_first(char *to, size_t size)
 {
 	list(&(struct listing){ .first = to, .size = size });
-}
-
-void kd_drop_all(void)
-{
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct kd_entry *e = table[i]; e; e = e->next) {
-			struct page *page = (struct page *)(unsigned long)e->key;
-
-			if (e->kind == KD_PINNED)
-				kd_glue_unpin(page);
-			else if (e->kind == KD_REFERENCE)
-				kd_glue_put(page);
-			else if (e->kind == KD_MEMORY)
-				kd_memory_free(e);
-			else if (e->kind == KD_FILE)
-				free((void *)(unsigned long)e->key);
-		}
 }
 
 void kd_forget(void)

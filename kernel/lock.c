@@ -18,6 +18,7 @@ static pthread_mutex_t monitor = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static __thread int atomic_depth;
 static __thread char me;
+static bool signalled;
 
 const void *kd_me(void)
 {
@@ -43,6 +44,16 @@ void kd_monitor_wait(unsigned ms)
 	until.tv_sec += until.tv_nsec / NSEC_PER_SEC;
 	until.tv_nsec %= NSEC_PER_SEC;
 	pthread_cond_timedwait(&changed, &monitor, &until);
+}
+
+void kd_signal(bool pending)
+{
+	signalled = pending;
+}
+
+bool kd_signal_pending(void)
+{
+	return signalled;
 }
 
 void kd_wake(void)
@@ -215,38 +226,6 @@ int kd_held(const struct kd_lock *l, enum kd_mode mode)
 }
 
 /* ---- waits ------------------------------------------------------------------------------------- */
-
-bool kd_wait_step(unsigned long long *since, long limit, const char *call)
-{
-	unsigned long long now = (unsigned long long)ktime_get() / NSEC_PER_MSEC;
-	char text[120];
-
-	kd_might_sleep(call);
-	if (!*since)
-		*since = now;
-	if (kd_run_work())
-		return true;
-	if (limit >= 0 && now - *since >= (unsigned long long)limit)
-		return false;
-	if (limit < 0 && now - *since > kd_waits_ms()) {
-		snprintf(text, sizeof(text), "%s(): nobody woke it in %u ms", call, kd_waits_ms());
-		kd_fatal(text);
-	}
-	kd_monitor_enter();
-	kd_monitor_wait(1);
-	kd_monitor_leave();
-	return true;
-}
-
-void kd_sleep(const char *call)
-{
-	kd_might_sleep(call);
-	if (kd_run_work())
-		return;
-	kd_monitor_enter();
-	kd_monitor_wait(1);
-	kd_monitor_leave();
-}
 
 void complete(struct completion *c)
 {

@@ -14,7 +14,7 @@ static struct mm_struct user_mm;
 static struct user_struct user;
 static struct task_struct process;
 static __thread struct task_struct *me;
-static bool is_capable, signalled;
+static bool is_capable;
 
 struct task_struct *kd_current(void)
 {
@@ -26,6 +26,36 @@ void kd_set_current(struct task_struct *t)
 	me = t;
 }
 
+long kd_locked_vm(void)
+{
+	return (long)user_mm.locked_vm;
+}
+
+long kd_pinned_vm(void)
+{
+	return (long)atomic64_read(&user_mm.pinned_vm);
+}
+
+long kd_user_locked_vm(void)
+{
+	return (long)atomic_long_read(&user.locked_vm);
+}
+
+static void check_counters(void (*tell)(const char *text))
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "leak: locked_vm, %ld pages", kd_locked_vm());
+	if (kd_locked_vm())
+		tell(text);
+	snprintf(text, sizeof(text), "leak: pinned_vm, %ld pages", kd_pinned_vm());
+	if (kd_pinned_vm())
+		tell(text);
+	snprintf(text, sizeof(text), "leak: the user's locked_vm, %ld pages", kd_user_locked_vm());
+	if (kd_user_locked_vm())
+		tell(text);
+}
+
 int kd_user_start(void *mm)
 {
 	user_mm = (struct mm_struct){ .mm_users = ATOMIC_INIT(1), .mm_count = ATOMIC_INIT(1), .kd_mm = mm };
@@ -33,7 +63,9 @@ int kd_user_start(void *mm)
 	user = (struct user_struct){ .__count = REFCOUNT_INIT(1) };
 	process = (struct task_struct){ .mm = &user_mm, .active_mm = &user_mm, .group_leader = &process, .pid = getpid(),
 	                                .tgid = getpid(), .comm = "test", .usage = REFCOUNT_INIT(1) };
-	is_capable = signalled = false;
+	is_capable = false;
+	kd_signal(false);
+	kd_set_counters(check_counters);
 	return 0;
 }
 
@@ -406,16 +438,6 @@ bool can_do_mlock(void)
 	return rlimit(RLIMIT_MEMLOCK) || is_capable;
 }
 
-void kd_signal(bool pending)
-{
-	signalled = pending;
-}
-
-bool kd_signal_pending(void)
-{
-	return signalled;
-}
-
 void kd_no_mm(bool yes)
 {
 	process.mm = yes ? NULL : &user_mm;
@@ -447,34 +469,4 @@ int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc)
 	r = __account_locked_vm(mm, pages, inc, current, capable(CAP_IPC_LOCK));
 	up_write(&mm->mmap_lock);
 	return r;
-}
-
-long kd_locked_vm(void)
-{
-	return (long)user_mm.locked_vm;
-}
-
-long kd_pinned_vm(void)
-{
-	return (long)atomic64_read(&user_mm.pinned_vm);
-}
-
-long kd_user_locked_vm(void)
-{
-	return (long)atomic_long_read(&user.locked_vm);
-}
-
-void kd_check_counters(void (*tell)(const char *text))
-{
-	char text[80];
-
-	snprintf(text, sizeof(text), "leak: locked_vm, %ld pages", kd_locked_vm());
-	if (kd_locked_vm())
-		tell(text);
-	snprintf(text, sizeof(text), "leak: pinned_vm, %ld pages", kd_pinned_vm());
-	if (kd_pinned_vm())
-		tell(text);
-	snprintf(text, sizeof(text), "leak: the user's locked_vm, %ld pages", kd_user_locked_vm());
-	if (kd_user_locked_vm())
-		tell(text);
 }

@@ -94,6 +94,38 @@ int kd_run_work(void)
 	return n;
 }
 
+bool kd_wait_step(unsigned long long *since, long limit, const char *call)
+{
+	unsigned long long now = (unsigned long long)ktime_get() / NSEC_PER_MSEC;
+	char text[120];
+
+	kd_might_sleep(call);
+	if (!*since)
+		*since = now;
+	if (kd_run_work())
+		return true;
+	if (limit >= 0 && now - *since >= (unsigned long long)limit)
+		return false;
+	if (limit < 0 && now - *since > kd_waits_ms()) {
+		snprintf(text, sizeof(text), "%s(): nobody woke it in %u ms", call, kd_waits_ms());
+		kd_fatal(text);
+	}
+	kd_monitor_enter();
+	kd_monitor_wait(1);
+	kd_monitor_leave();
+	return true;
+}
+
+void kd_sleep(const char *call)
+{
+	kd_might_sleep(call);
+	if (kd_run_work())
+		return;
+	kd_monitor_enter();
+	kd_monitor_wait(1);
+	kd_monitor_leave();
+}
+
 bool flush_work(struct work_struct *w)
 {
 	struct work_struct *found;

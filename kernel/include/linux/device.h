@@ -15,7 +15,12 @@ struct device_driver {
 	const struct of_device_id *of_match_table;
 	const struct attribute_group **dev_groups;
 };
+/* What an attribute's is_visible() gets; for kobj_to_dev(). */
+struct kobject {
+	const char *name;
+};
 struct device {
+	struct kobject kobj;
 	struct device *parent;
 	const char *init_name;
 	struct device_driver *driver;
@@ -75,6 +80,7 @@ struct attribute {
 };
 struct attribute_group {
 	const char *name;
+	umode_t (*is_visible)(struct kobject *kobj, struct attribute *attr, int n);
 	struct attribute **attrs;
 };
 struct device_attribute {
@@ -82,6 +88,7 @@ struct device_attribute {
 	ssize_t (*show)(struct device *dev, struct device_attribute *attr, char *buf);
 	ssize_t (*store)(struct device *dev, struct device_attribute *attr, const char *buf, size_t n);
 };
+#define kobj_to_dev(k) container_of(k, struct device, kobj)
 #define __ATTR(n, m, s, t) { .attr = { .name = #n, .mode = (m) }, .show = (s), .store = (t) }
 #define DEVICE_ATTR(n, m, s, t) struct device_attribute dev_attr_##n = __ATTR(n, m, s, t)
 #define DEVICE_ATTR_RO(n) DEVICE_ATTR(n, 0444, n##_show, NULL)

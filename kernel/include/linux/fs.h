@@ -44,6 +44,16 @@ struct file {
 	fmode_t f_mode;
 	loff_t f_pos;
 };
+/* Letter by letter libc's, whose header a test may include too. */
+#ifndef O_RDONLY
+#define O_ACCMODE 0003
+#define O_RDONLY 00
+#define O_WRONLY 01
+#define O_RDWR 02
+#define O_EXCL 0200
+#define O_APPEND 02000
+#define O_NONBLOCK 04000
+#endif
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
 #define file_inode(file) ((file)->f_inode)

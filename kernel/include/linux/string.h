@@ -39,6 +39,10 @@ int kstrtoul(const char *s, unsigned int base, unsigned long *v) KD_SYM(kstrtoul
 int kstrtol(const char *s, unsigned int base, long *v) KD_SYM(kstrtol);
 int kstrtouint(const char *s, unsigned int base, unsigned int *v) KD_SYM(kstrtouint);
 int kstrtoint(const char *s, unsigned int base, int *v) KD_SYM(kstrtoint);
+int kstrtoull(const char *s, unsigned int base, unsigned long long *v) KD_SYM(kstrtoull);
+#define kstrtou64(s, base, v) kstrtoull(s, base, v)
+#define kstrtou32(s, base, v) kstrtouint(s, base, v)
+#define kstrtos32(s, base, v) kstrtoint(s, base, v)
 int kstrtobool(const char *s, bool *v) KD_SYM(kstrtobool);
 
 #define memzero_explicit(p, n) memset(p, 0, n)
