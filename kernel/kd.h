@@ -3,8 +3,8 @@
  * kd.h - inside of the kernel test double.  glue.c speaks with pinfold and knows none of the kernel's names; the others are
  * written against the double's own headers and know none of pinfold's.  What is between them stands here.
  *
- * Files, from below: glue ledger lock memory pages gup (gup52, gup618) user notifier sg dma chardev device work tree xarray
- * iter kd.
+ * Files, from below: ledger glue text lock memory pages work gup (gup52, gup618) user notifier sg dma device chardev file seq
+ * tree xarray iter kd.
  */
 #ifndef KERNEL_KD_H
 #define KERNEL_KD_H
@@ -105,6 +105,7 @@ void kd_first(char *to, size_t size);
 /* ---- the rest ---------------------------------------------------------------------------------- */
 
 extern struct kd_options kd_opts;
+void kd_log_clear(void);
 /* Locks the monitor that all locks and waits share, and sleeps on it for at most ms. */
 void kd_monitor_enter(void);
 void kd_monitor_leave(void);
@@ -134,7 +135,10 @@ bool kd_own_put(struct page *page, const char *call);
 int kd_user_start(void *mm);
 void kd_user_stop(void);
 void kd_notifier_stop(void);
+/* What is registered now can be taken back: the module whose init runs has an exit. */
+bool kd_can_withdraw(void);
 void kd_device_stop(void);
+void kd_file_stop(void);
 void kd_work_stop(void);
 const void *kd_me(void);
 
