@@ -61,6 +61,25 @@ void put_user_pages(struct page **pages, unsigned long npages) KD_SYM(52_put_use
 void put_user_pages_dirty(struct page **pages, unsigned long npages) KD_SYM(52_put_user_pages_dirty);
 void put_user_pages_dirty_lock(struct page **pages, unsigned long npages) KD_SYM(52_put_user_pages_dirty_lock);
 void put_page(struct page *page) KD_SYM(52_put_page);
+
+/* 5.2 has these here; the functions are those of its mm/frame_vector.c. */
+struct frame_vector {
+	unsigned int nr_allocated, nr_frames;
+	bool got_ref, is_pfns;
+	void *ptrs[];
+};
+struct frame_vector *frame_vector_create(unsigned int nr_frames);
+void frame_vector_destroy(struct frame_vector *vec);
+int get_vaddr_frames(unsigned long start, unsigned int nr_pfns, unsigned int gup_flags, struct frame_vector *vec);
+void put_vaddr_frames(struct frame_vector *vec);
+int frame_vector_to_pages(struct frame_vector *vec);
+void frame_vector_to_pfns(struct frame_vector *vec);
+#define frame_vector_count(vec) ((vec)->nr_frames)
+#define frame_vector_pages(vec) \
+	((vec)->is_pfns && frame_vector_to_pages(vec) ? ERR_PTR(-EINVAL) : (struct page **)(vec)->ptrs)
+#define frame_vector_pfns(vec) (((vec)->is_pfns ? (void)0 : frame_vector_to_pfns(vec)), (unsigned long *)(vec)->ptrs)
+/* For VM_IO and VM_PFNMAP mappings, which are not in this double. */
+#define follow_pfn(vma, addr, pfn) ((void)(vma), (void)(addr), (void)(pfn), -EINVAL)
 #else
 #define FOLL_WRITE 0x01
 #define FOLL_GET 0x02
