@@ -253,7 +253,8 @@ int simple_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-ssize_t simple_read_from_buffer(void __user *to, size_t n, loff_t *pos, const void *from, size_t available)
+/* Between the user and a buffer of the kernel's, from *pos on. */
+static ssize_t simple_copy(void __user *user, char *kernel, size_t available, loff_t *pos, size_t n, bool to_user)
 {
 	size_t left;
 
@@ -262,27 +263,21 @@ ssize_t simple_read_from_buffer(void __user *to, size_t n, loff_t *pos, const vo
 	if ((size_t)*pos >= available || !n)
 		return 0;
 	n = min(n, available - (size_t)*pos);
-	left = copy_to_user(to, (const char *)from + *pos, n);
+	left = to_user ? copy_to_user(user, kernel + *pos, n) : copy_from_user(kernel + *pos, user, n);
 	if (left == n)
 		return -EFAULT;
 	*pos += (loff_t)(n - left);
 	return (ssize_t)(n - left);
 }
 
+ssize_t simple_read_from_buffer(void __user *to, size_t n, loff_t *pos, const void *from, size_t available)
+{
+	return simple_copy(to, (char *)(unsigned long)from, available, pos, n, true);
+}
+
 ssize_t simple_write_to_buffer(void *to, size_t available, loff_t *pos, const void __user *from, size_t n)
 {
-	size_t left;
-
-	if (*pos < 0)
-		return -EINVAL;
-	if ((size_t)*pos >= available || !n)
-		return 0;
-	n = min(n, available - (size_t)*pos);
-	left = copy_from_user((char *)to + *pos, from, n);
-	if (left == n)
-		return -EFAULT;
-	*pos += (loff_t)(n - left);
-	return (ssize_t)(n - left);
+	return simple_copy((void *)(unsigned long)from, to, available, pos, n, false);
 }
 
 loff_t noop_llseek(struct file *file, loff_t offset, int whence)

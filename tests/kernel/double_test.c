@@ -91,14 +91,6 @@ static void pages_of_the_kernels_own(void **state)
 	finish();
 }
 
-static jmp_buf back;
-
-static void jump(const char *what)
-{
-	(void)what;
-	longjmp(back, 1);
-}
-
 static DEFINE_MUTEX(mutex);
 static DEFINE_SPINLOCK(spin);
 

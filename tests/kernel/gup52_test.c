@@ -32,14 +32,6 @@ static void bad_arguments_are_refused_as_by_linux(void **state)
 	finish();
 }
 
-static jmp_buf back;
-
-static void jump(const char *what)
-{
-	(void)what;
-	longjmp(back, 1);
-}
-
 /* Clause A13: locked together with vmas is a BUG(), which goes to the test's hook. */
 static void a_bug_ends_in_the_hook(void **state)
 {
