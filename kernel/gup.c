@@ -62,6 +62,10 @@ long kd_gup(const struct kd_gup *g)
 	}
 	r = kd_glue_pin(g->mm->kd_mm, way, g->start, n, g->flags, g->pages,
 	             g->locked && way == GLUE_LOCKED ? &locked : NULL);
+	if (g->locked && way == GLUE_LOCKED && locked && kd_inject(KD_DROP)) {
+		kd_glue_unlock(g->mm->kd_mm, false);
+		locked = 0;
+	}
 	if (!locked) {
 		kd_lock_dropped(&g->mm->mmap_lock.lock);
 		*g->locked = 0;

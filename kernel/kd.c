@@ -102,18 +102,18 @@ int kd_stop(void)
 static int run_once(const struct kd_scenario *s, unsigned long n, struct kd_outcome *o, bool *failed)
 {
 	int r = kd_start(s->opts);
-	bool short_; /* who asks for the rest has not failed */
+	bool softly; /* who asks for the rest has not failed */
 
 	if (r)
 		return r;
 	kd_fail_nth(s->point, n);
 	r = s->run(s->arg);
 	*failed = kd_failed();
-	short_ = kd_failed_short();
+	softly = kd_failed_softly();
 	kd_fail_nth(s->point, 0);
 	o->runs++;
 	o->failures += *failed;
-	o->silent += *failed && !r && !short_;
+	o->silent += *failed && !r && !softly;
 	if (kd_check()) {
 		if (!o->bad++)
 			kd_first(o->first, sizeof(o->first));

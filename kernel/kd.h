@@ -93,8 +93,8 @@ bool kd_search(enum kd_kind kind, bool (*fits)(const struct kd_entry *e, const v
 void kd_problem(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void kd_fatal(const char *what) __attribute__((noreturn));
 bool kd_inject(enum kd_point point);
-/* The one that happened was a short pin. */
-bool kd_failed_short(void);
+/* The one that happened is one that a caller may get over: a short pin, a lock let go. */
+bool kd_failed_softly(void);
 void kd_forget(void);
 void kd_set_fatal(void (*fatal)(const char *what));
 /* What is counted elsewhere: check() tells a line for each counter that is not what it should be. */

@@ -350,9 +350,9 @@ bool kd_failed(void)
 	return failed;
 }
 
-bool kd_failed_short(void)
+bool kd_failed_softly(void)
 {
-	return failed && failed_at == KD_PIN_SHORT;
+	return failed && (failed_at == KD_PIN_SHORT || failed_at == KD_DROP);
 }
 
 bool kd_inject(enum kd_point point)

@@ -103,6 +103,13 @@ static void the_mmap_lock_is_looked_at(void **state)
 		mmap_read_unlock(current->mm);
 	unpin_user_page_range_dirty_lock(p[0], 1, false);
 	unpin_user_page(p[1]);
+	kd_fail_nth(KD_DROP, 1);
+	locked = 1;
+	mmap_read_lock(current->mm);
+	assert_int_equal(pin_user_pages_remote(current->mm, a, 1, 0, p, &locked), 1);
+	assert_int_equal(locked, 0);
+	assert_false(kd_told("leak: lock held"));
+	unpin_user_page(p[0]);
 	finish();
 }
 

@@ -107,6 +107,7 @@ enum kd_point {
 	KD_ALLOC,     /* kmalloc() and all that allocates: NULL, -ENOMEM.  Not with __GFP_NOFAIL */
 	KD_PIN,       /* a get or pin: -ENOMEM */
 	KD_PIN_SHORT, /* a get or pin delivers the first half, of one page: -EFAULT */
+	KD_DROP,      /* a call with `locked` lets go of the mmap lock: no failure, but another way */
 	KD_COPY,      /* copy_from_user() and its kin: the last byte is not copied */
 	KD_DMA,       /* a DMA mapping cannot be made */
 	KD_SIGNAL,    /* a killable lock or wait: -EINTR */
@@ -130,7 +131,7 @@ struct kd_scenario {
 };
 struct kd_outcome {
 	unsigned long runs, failures; /* failures: injected; each a run */
-	unsigned long silent;         /* of them, but for short pins: run() gave 0 all the same */
+	unsigned long silent;         /* of them, but for KD_PIN_SHORT and KD_DROP: run() gave 0 all the same */
 	unsigned long bad;            /* runs after which kd_check() found something */
 	char first[512];              /* the first problem found */
 };
