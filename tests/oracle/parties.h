@@ -14,8 +14,8 @@
 #define PINFOLD_ORACLE_PARTIES_H
 
 #include "../api/anon.h"
+#include "device.h"
 
-#include <liburing.h>
 #include <sys/uio.h>
 
 enum who { P, C }; /* parent, child */
@@ -70,40 +70,9 @@ __attribute__((format(printf, 2, 3), unused)) static void say(struct side *s, co
 
 /* What one process has of a device. */
 static struct {
-	struct io_uring ring;
-	unsigned long at;
-	int scratch, pipe[2], direct;
+	struct device ring;
+	int pipe[2], direct;
 } dev;
-
-static int device_io(bool to_memory)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&dev.ring);
-	struct io_uring_cqe *cqe;
-	int r;
-
-	if (to_memory)
-		io_uring_prep_read_fixed(sqe, dev.scratch, (void *)dev.at, 1, 0, 0);
-	else
-		io_uring_prep_write_fixed(sqe, dev.scratch, (void *)dev.at, 1, 0, 0);
-	io_uring_submit(&dev.ring);
-	if (io_uring_wait_cqe(&dev.ring, &cqe))
-		return -EIO;
-	r = cqe->res;
-	io_uring_cqe_seen(&dev.ring, cqe);
-	return r == 1 ? 0 : r;
-}
-
-static long device_pin(unsigned long a)
-{
-	struct iovec v = { (void *)a, PG };
-	int r = io_uring_queue_init(4, &dev.ring, 0);
-
-	if (r)
-		return r;
-	dev.at = a;
-	dev.scratch = memfd_create("scratch", MFD_CLOEXEC);
-	return io_uring_register_buffers(&dev.ring, &v, 1);
-}
 
 static long device_command(const struct command *c, unsigned long a)
 {
@@ -113,17 +82,14 @@ static long device_command(const struct command *c, unsigned long a)
 
 	switch (c->op) {
 	case PIN:
-		return device_pin(a);
+		return device_pin(&dev.ring, a, PG);
 	case DEVICE_STORE:
-		return pwrite(dev.scratch, b, 1, 0) == 1 ? device_io(true) : -errno;
+		return pwrite(dev.ring.scratch, b, 1, 0) == 1 ? device_io(&dev.ring, true, 0, 1) : -errno;
 	case DEVICE_LOAD:
-		r = device_io(false);
-		return r ? r : pread(dev.scratch, b, 1, 0) == 1 ? b[0] : -errno;
+		r = device_io(&dev.ring, false, 0, 1);
+		return r ? r : pread(dev.ring.scratch, b, 1, 0) == 1 ? b[0] : -errno;
 	case UNPIN:
-		r = io_uring_unregister_buffers(&dev.ring); /* queue_exit() alone unpins some time later */
-		io_uring_queue_exit(&dev.ring);
-		close(dev.scratch);
-		return r;
+		return device_unpin(&dev.ring);
 	case REFER:
 		return pipe(dev.pipe) || vmsplice(dev.pipe[1], &v, 1, 0) != 16 ? -errno : 0;
 	case REFERENCE_LOAD:
