@@ -21,14 +21,15 @@ static int may_change(const struct mm_struct *mm)
 	return r ? r : current.mmap_held ? -EDEADLK : 0;
 }
 
-/* Starts the reads of a range, VMA by VMA.  Pages there or on their way, or -EFAULT: no mapping. */
-static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long end)
+/* Starts the reads of a range, VMA by VMA.  Pages there or on their way, or -EFAULT: no mapping at its start. */
+static long start_reads(struct mm_struct *mm, unsigned long start, unsigned long end, bool *full)
 {
 	struct faultin fi = { .mm = mm };
 	long n = 0;
 
 	if (current.mmap_held != mm)
 		faultin_lock(&fi);
+	*full = vma_range_full(mm, start, end);
 	if (!vma_find(mm, start))
 		n = -EFAULT;
 	for (unsigned i = vma_next_index(mm, start); n >= 0 && i < mm->nr_vmas &&
@@ -244,6 +245,7 @@ static int advise_flags(struct mm_struct *mm, unsigned long addr, size_t len, in
 PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
 {
 	int r = may_change(mm);
+	bool full;
 
 	if (!r)
 		r = range_check(addr, &len);
@@ -252,7 +254,7 @@ PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t l
 	call_begin();
 	switch (advice) {
 	case PINFOLD_MADV_WILLNEED:
-		r = start_reads(mm, addr, addr + len) < 0 ? -ENOMEM : 0;
+		r = start_reads(mm, addr, addr + len, &full) < 0 || !full ? -ENOMEM : 0;
 		break;
 	case PINFOLD_MADV_DONTNEED:
 		r = do_dontneed(mm, addr, len);
@@ -272,6 +274,7 @@ PINFOLD_EXPORT long pinfold_prefetch(struct mm_struct *mm, unsigned long addr, s
 {
 	unsigned long start = addr & PAGE_MASK;
 	long r = mm_check_live(mm);
+	bool full;
 
 	if (r)
 		return r;
@@ -280,7 +283,7 @@ PINFOLD_EXPORT long pinfold_prefetch(struct mm_struct *mm, unsigned long addr, s
 	if (r)
 		return r;
 	call_begin();
-	r = start_reads(mm, start, start + len);
+	r = start_reads(mm, start, start + len, &full);
 	call_end();
 	return r;
 }
