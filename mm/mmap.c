@@ -509,24 +509,30 @@ int do_dontneed(struct mm_struct *mm, unsigned long addr, size_t len)
 	return r;
 }
 
+/*
+ * As Linux does: holes are passed over and told at the end, a mapping that cannot take the advice ends it, and what lies
+ * before that is done.
+ */
 int do_madvise_flags(struct mm_struct *mm, unsigned long addr, size_t len, unsigned set, unsigned clear)
 {
-	int r = range_check(addr, &len);
-	unsigned long end = addr + len, full;
+	int r = range_check(addr, &len), told = 0;
+	unsigned long end = addr + len;
 
 	if (r)
 		return r;
 	host_write_lock(&mm->mmap_lock);
-	full = full_until(mm, addr, end);
+	if (!vma_range_full(mm, addr, end))
+		told = -ENOMEM;
 	/* K10: only memory that is zeroes behind its content can be given out empty. */
-	for (unsigned i = vma_next_index(mm, addr); i < mm->nr_vmas && mm->vmas[i]->start < full; i++)
-		if ((set & VM_WIPEONFORK) && !vma_anon(mm->vmas[i]))
-			r = -EINVAL;
-	if (!r && full > addr)
-		r = split_range(mm, addr, full);
-	for (unsigned i = vma_next_index(mm, addr); !r && i < mm->nr_vmas && mm->vmas[i]->start < full; i++)
+	for (unsigned i = vma_next_index(mm, addr); i < mm->nr_vmas && mm->vmas[i]->start < end; i++)
+		if ((set & VM_WIPEONFORK) && !vma_anon(mm->vmas[i])) {
+			told = -EINVAL;
+			end = mm->vmas[i]->start > addr ? mm->vmas[i]->start : addr;
+		}
+	r = end > addr ? split_range(mm, addr, end) : told;
+	for (unsigned i = vma_next_index(mm, addr); !r && i < mm->nr_vmas && mm->vmas[i]->start < end; i++)
 		mm->vmas[i]->flags = (mm->vmas[i]->flags & ~clear) | set;
-	vma_merge(mm, addr, full);
+	vma_merge(mm, addr, end);
 	host_write_unlock(&mm->mmap_lock);
-	return r ? r : full < end ? -ENOMEM : 0;
+	return r ? r : told;
 }
