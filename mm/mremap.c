@@ -281,10 +281,13 @@ static long change_mapping(struct mremap_request *rq)
 	struct vm_area_struct *vma = vma_find(mm, rq->addr);
 	unsigned long end = rq->addr + rq->old_len;
 	bool may_move = rq->flags & PINFOLD_MREMAP_MAYMOVE;
+	bool stays = !(rq->flags & (PINFOLD_MREMAP_FIXED | PINFOLD_MREMAP_DONTUNMAP)) && rq->new_len <= rq->old_len;
+	size_t kept = rq->old_len < rq->new_len ? rq->old_len : rq->new_len;
 	uint64_t last;
 	long r = 0;
 
-	if (!vma || end > vma->end)
+	/* To shrink is to unmap the rest, whatever is there, and first of all: as in Linux. */
+	if (!vma || (rq->addr + kept > vma->end && !stays))
 		return -EFAULT;
 	if ((rq->flags & PINFOLD_MREMAP_DONTUNMAP) && !vma_anon(vma))
 		return -EINVAL;
@@ -294,12 +297,12 @@ static long change_mapping(struct mremap_request *rq)
 	/* Behind a shared anonymous range lies somebody else's. */
 	if (vma->mapping == &mm->machine->shared && rq->new_len > rq->old_len)
 		return -ENOMEM;
+	if (stays && rq->new_len < rq->old_len)
+		r = unmap_checked(mm, rq->addr + rq->new_len, end);
+	if (stays)
+		return r ? r : (long)rq->addr;
 	if (rq->flags & (PINFOLD_MREMAP_FIXED | PINFOLD_MREMAP_DONTUNMAP))
 		return move(rq);
-	if (rq->new_len < rq->old_len)
-		r = unmap_checked(mm, rq->addr + rq->new_len, end);
-	if (r || rq->new_len <= rq->old_len)
-		return r ? r : (long)rq->addr;
 	if (grow(rq, vma))
 		return (long)rq->addr;
 	return may_move ? move(rq) : -ENOMEM;

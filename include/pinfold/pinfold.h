@@ -273,6 +273,7 @@ int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
  * Resizes or moves [addr, addr + old_len) of one mapping.  Slots move, page tables where they can, never bytes:
  * pins and the process stay on the same pages (clause M3).  MREMAP_FIXED (with MAYMOVE): to new_addr, what was there
  * is unmapped.  MREMAP_DONTUNMAP (with MAYMOVE, sizes equal, private anonymous): the old place stays mapped, empty.
+ * To shrink is to unmap the rest, whatever lies there.  Shared anonymous memory does not grow.
  * Result: the address, or -EINVAL (not aligned, flags, overlap), -EFAULT (not one mapping), -ENOMEM (cannot grow
  * here, no room), -EDEADLK.  Nothing changed on error.
  */

@@ -236,7 +236,7 @@ static void wrong_moves_are_refused(void **state)
 	assert_int_equal(move(&s, 0, 4, 2), -EINVAL); /* overlap */
 	assert_int_equal(move(&s, 0, 4, 0), -EINVAL);
 	assert_int_equal(vm_mremap(s.mm, s.at + 2 * PG, 2 * PG, 4 * PG, TO, s.at), -EINVAL);
-	assert_int_equal(vm_mremap(s.mm, s.at + 2 * PG, 4 * PG, 4 * PG, MAYMOVE, 0), -EFAULT); /* two mappings */
+	assert_int_equal(vm_mremap(s.mm, s.at + 2 * PG, 4 * PG, 5 * PG, MAYMOVE, 0), -EFAULT); /* two mappings */
 	assert_int_equal(move(&s, 2, 4, 64), -EFAULT);
 	assert_int_equal(move(&s, 6, 4, 64), -EFAULT); /* a hole */
 	assert_int_equal(move(&s, 9, 1, 64), -EFAULT);
@@ -246,6 +246,30 @@ static void wrong_moves_are_refused(void **state)
 	assert_int_equal(vm_mremap(NULL, s.at, PG, PG, 0, 0), -EINVAL);
 	assert_int_equal(stats_of(m).vmas, 2);
 	assert_true(pages_are(&s, 1, 0, 4) && pages_are_zero(&s, 4, 4));
+	end_both(m, &s);
+}
+
+/* Header: what shrinks is unmapped, be it of other mappings or not there. */
+static void to_shrink_is_to_unmap_the_rest_whatever_is_there(void **state)
+{
+	const struct kind *k = *state;
+	struct pinfold *m = MACHINE();
+	struct space s = new_space(m, k->window);
+
+	map_anon(&s, 0, 4, RW, PRIVATE);
+	map_anon(&s, 4, 2, RO, PRIVATE);
+	map_anon(&s, 8, 2, RW, PRIVATE);
+	put_pages(&s, 1, 0, 4);
+	assert_int_equal(resize(&s, 2, 4, 4, 0), s.at + 2 * PG); /* nothing to do, so nothing to look at */
+	assert_int_equal(resize(&s, 1, 8, 2, 0), s.at + PG);
+	assert_true(pages_are(&s, 1, 0, 3));
+	for (unsigned p = 3; p < 9; p++)
+		assert_true(refused(&s, p * PG, false));
+	assert_true(pages_are_zero(&s, 9, 1));
+	assert_int_equal(vm_mremap(s.mm, s.at + 2 * PG, 8 * PG, PG, TO, s.at + 64 * PG), s.at + 64 * PG);
+	assert_true(refused(&s, 2 * PG, false) && refused(&s, 9 * PG, false));
+	assert_true(pages_are(&s, 1, 0, 2));
+	assert_int_equal(stats_of(m).vmas, 2);
 	end_both(m, &s);
 }
 
@@ -322,6 +346,7 @@ int main(void)
 		BOTH(fixed_replaces_what_is_at_the_new_place),
 		BOTH(dontunmap_leaves_an_empty_mapping_behind),
 		BOTH(wrong_moves_are_refused),
+		BOTH(to_shrink_is_to_unmap_the_rest_whatever_is_there),
 		BOTH(tables_move_where_they_can_and_slots_else),
 		FILES(a_private_mapping_of_a_file_moves_and_grows),
 	};
