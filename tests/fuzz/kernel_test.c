@@ -176,6 +176,8 @@ static bool replay_corpus(const struct options *o, struct totals *t)
 		good = good && replay(o, path, t);
 		free(names[i]);
 	}
+	if (n >= 0)
+		free(names);
 	return good && n > 0;
 }
 
