@@ -92,7 +92,7 @@ static void look_quietly(struct run *r, unsigned party)
 	for (unsigned p = 0; p < PAGES; p++) {
 		uint16_t state = view_of(r, party)->state[p];
 		/* Beside what is mapped the window is looked at here and there: it is a system call. */
-		bool look = (state & MAPPED) || p % 16 == r->shown->step % 16;
+		bool look = (state & MAPPED) || r->shown->thorough || p % 16 == r->shown->step % 16;
 		bool visible = of->window && look && shown_content(of, p, shown);
 		const char *c;
 
@@ -165,7 +165,9 @@ static void try_what_is_refused(struct run *r, unsigned party)
 {
 	const struct space *of = &r->l.s[party];
 
-	for (unsigned p = r->shown->step % 5; p < PAGES; p += 5) {
+	unsigned stride = r->shown->thorough ? 1 : 5;
+
+	for (unsigned p = r->shown->step % stride; p < PAGES; p += stride) {
 		uint16_t state = view_of(r, party)->state[p];
 		bool mapped = state & MAPPED, beyond = state & BEYOND;
 
@@ -536,7 +538,7 @@ __attribute__((noreturn)) static void run_program(const struct program *p, enum 
 	for (shown->step = 0; shown->step < p->n; shown->step++) {
 		one_step(&r, &p->step[shown->step]);
 		look_at_all(&r, shown->step == p->n - 1);
-		if ((shown->step % CHECK_EVERY == 0 || shown->check_each) && (broken = pinfold_check(r.l.m)))
+		if ((shown->step % CHECK_EVERY == 0 || shown->thorough) && (broken = pinfold_check(r.l.m)))
 			fail_run(&r, "pinfold_check() says %d", broken);
 	}
 	/* What an assertion says is not told outside of a test. */

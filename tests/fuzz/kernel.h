@@ -34,7 +34,7 @@ struct shown {
 	uint64_t device[SLOTS][PIN_PAGES][SPOTS];
 	uint64_t sum;  /* of what a read saw */
 	bool zero_pin; /* the last pin was one of the zero page */
-	bool check_each; /* the whole machine after every step: to find the shortest program */
+	bool thorough; /* nothing is left to some other step: to find the shortest program */
 	/* From the runner to the one that started it. */
 	char failure[600];
 	unsigned step, done, skipped;

@@ -54,7 +54,7 @@ static void report(struct program *p, enum windows windows, const char *from)
 
 	memcpy(why.failure, bench.shown->failure, sizeof(why.failure));
 	printf("# %s, window %s: step %u: %s\n", from, windows_name[windows], bench.shown->step, bench.shown->failure);
-	bench.check_each = true;
+	bench.thorough = true;
 	shrink(&bench, p, &why);
 	if (run_once(&bench, p, windows) == FAILED)
 		printf("# shrunk in %u runs; step %u: %s\n", bench.runs, bench.shown->step, bench.shown->failure);
@@ -63,7 +63,7 @@ static void report(struct program *p, enum windows windows, const char *from)
 	printf("# --window %s --replay FILE:\n", windows_name[windows]);
 	print_program(stdout, p);
 	fflush(stdout);
-	bench.check_each = false;
+	bench.thorough = false;
 }
 
 /* False: it fails, and stands on the output. */
@@ -151,9 +151,9 @@ static bool replay(const struct options *o, const char *path, struct totals *t)
 	for (enum windows w = 0; w < WINDOW_KINDS; w++) {
 		if ((o->windows >= 0 && o->windows != (int)w) || !suits(&p, w))
 			continue;
-		bench.check_each = true;
+		bench.thorough = true;
 		good = good && agrees(&p, w, path, t);
-		bench.check_each = false;
+		bench.thorough = false;
 		take_note();
 	}
 	return good;

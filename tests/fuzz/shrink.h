@@ -18,7 +18,7 @@ struct bench {
 	struct shown *shown;
 	int errors;
 	unsigned runs;
-	bool check_each;
+	bool thorough;
 	struct paths paths;
 };
 
@@ -51,7 +51,7 @@ static enum outcome run_once(struct bench *b, const struct program *p, enum wind
 	pid_t pid;
 
 	memset(b->shown, 0, sizeof(*b->shown));
-	b->shown->check_each = b->check_each;
+	b->shown->thorough = b->thorough;
 	if (ftruncate(b->errors, 0) || lseek(b->errors, 0, SEEK_SET))
 		abort();
 	b->runs++;
