@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compare.h - runs one program on the kernel and on pinfold and compares after every step: the step's result, which pages
- * are mapped with which rights, the content of all pages of all parties, and of all pinned pages.  The whole machine is
- * checked now and then and at the end, with the leak equation.
+ * compare.h - runs one program on the kernel and on pinfold and compares after every step: the step's result, which
+ * pages are mapped with which rights, the content of all pages of all parties, and of all pinned pages.  The whole
+ * machine is checked now and then and at the end, with the leak equation.
  *
  * To look is to touch, and what is touched is no longer what it was: not there, or shared.  So a program may say "look
  * quiet": then of pinfold's pages only what slots and translations show is compared, until its end.
@@ -229,6 +229,12 @@ static void look_at_all(struct run *r, bool last)
 }
 
 /* ---- what differs, and is meant to (doc/differences.md) -------------------------------------------- */
+
+/*
+ * Each place names its row.  Beside those here: after_pin() (Z8, H11), in_the_way() (direct windows), to_be_read()
+ * (V9, V10), library_pin() (P1) and kernel_force() (-EIO is /proc/self/mem's -EFAULT).  Programs have nothing of the
+ * rows about stack growth (V13 to V15), FOLL_NOWAIT, files that shrink (M5), notifiers (N1) and limits (C7).
+ */
 
 static bool range_has(const struct view *v, unsigned page, unsigned n, uint16_t set, uint16_t of)
 {
