@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cow_change_test.c - what happens to memory beside pins and forks: unmapped, moved, protected, populated, written to
- * by FORCE; private files; folios.  The same on the kernel and on pinfold, as cow_test.c.
+ * cow_change_test.c - the table of scenarios: what happens to memory beside pins and forks: unmapped, moved, protected,
+ * populated, written to by FORCE; private files; folios.
  */
-#include "cow.h"
+#include "table.h"
 
 #define W(p) ((p) * PG)
 
 /* ---- changes under a pin ------------------------------------------------------------------------ */
 
-/* Clause M2. */
 static void dontneed_under_a_pin(struct side *s)
 {
 	long a;
@@ -27,19 +26,17 @@ static void dontneed_under_a_pin(struct side *s)
 	unpin(s, P);
 }
 
-/* Clause M1. */
 static void munmap_under_a_pin(struct side *s)
 {
 	fill_first(s);
 	say(s, "%ld ", pin(s, P, 1));
-	say(s, "%ld ", act(s, P, UNMAP, W(1), W(1), 0));
+	say(s, "%ld ", unmap(s, P, 1, 1));
 	device_writes(s, P, 51);
 	say(s, "dev %ld; ", device(s, P));
 	say_pages(s, P, 3);
 	unpin(s, P);
 }
 
-/* Clause M3. */
 static void mremap_under_a_pin(struct side *s)
 {
 	long a;
@@ -47,7 +44,7 @@ static void mremap_under_a_pin(struct side *s)
 	fill_first(s);
 	say(s, "%ld ", pin(s, P, 1));
 	a = frame(s, P, 1);
-	say(s, "%ld ", act(s, P, MOVE, W(1), W(1), W(70)));
+	say(s, "%ld ", move(s, P, 1, 1, 70));
 	device_writes(s, P, 51);
 	say(s, "%ld ", load(s, P, 70));
 	store(s, P, 70, 52);
@@ -57,7 +54,6 @@ static void mremap_under_a_pin(struct side *s)
 	unpin(s, P);
 }
 
-/* Clauses M4, W14. */
 static void mprotect_under_a_pin(struct side *s)
 {
 	long a;
@@ -77,14 +73,14 @@ static void mprotect_under_a_pin(struct side *s)
 
 /* ---- the zero page, populate -------------------------------------------------------------------- */
 
-/* Clauses Z4, W13, U4: untouched memory, read, pinned, written. */
+/* Untouched memory, read, pinned, written. */
 static void untouched_memory(struct side *s)
 {
 	say(s, "%ld %ld ", load(s, P, 0), load(s, P, 1));
 	say_same(s, "two untouched pages", frame(s, P, 0), frame(s, P, 1));
-	say(s, "%ld ", act(s, P, REFER, W(0), 0, 0));
+	say(s, "%ld ", refer(s, P, 0));
 	store(s, P, 0, 50);
-	say(s, "%ld ", act(s, P, REFERENCE_LOAD, 0, 0, 0));
+	say(s, "%ld ", referred(s, P));
 	say(s, "%ld ", pin(s, P, 1));
 	store(s, P, 1, 51);
 	say(s, "dev %ld; ", device(s, P));
@@ -96,7 +92,6 @@ static void untouched_memory(struct side *s)
 	unpin(s, P);
 }
 
-/* Clause F14. */
 static void populate_beside_a_fork(struct side *s)
 {
 	long a;
@@ -114,13 +109,12 @@ static void populate_beside_a_fork(struct side *s)
 	protect(s, P, 4, 2, PROT_READ);
 	protect(s, P, 6, 1, PROT_NONE);
 	say(s, "%ld %ld ", advise(s, P, 3, 2, MADV_POPULATE_WRITE), advise(s, P, 6, 1, MADV_POPULATE_READ));
-	act(s, P, UNMAP, W(7), W(1), 0);
+	unmap(s, P, 7, 1);
 	say(s, "%ld ", advise(s, P, 7, 1, MADV_POPULATE_READ));
 }
 
 /* ---- FORCE -------------------------------------------------------------------------------------- */
 
-/* Clauses W3, W5, W6. */
 static void force_writes_private_memory(struct side *s)
 {
 	fill_first(s);
@@ -138,7 +132,6 @@ static void force_writes_private_memory(struct side *s)
 	say_pages(s, C, 4);
 }
 
-/* Clause V5. */
 static void force_does_not_write_shared_memory(struct side *s)
 {
 	fill_first(s);
@@ -165,7 +158,7 @@ static void a_private_file(struct side *s)
 	say(s, "file %ld,%ld,%ld; ", file_load(s, 0), file_load(s, 1), file_load(s, 2));
 }
 
-/* Clauses U4, U6, T20: a long-term pin of a private mapping has a copy, and stays with the process. */
+/* A long-term pin of a private mapping has a copy, and stays with the process. */
 static void a_pin_of_a_private_file(struct side *s)
 {
 	say(s, "%ld ", load(s, P, 1));
@@ -195,7 +188,6 @@ static void force_writes_a_private_file(struct side *s)
 	say(s, "file %ld,%ld; ", file_load(s, 0), file_load(s, 1));
 }
 
-/* Clause P9. */
 static void the_end_of_a_private_file(struct side *s)
 {
 	say(s, "%ld %ld ", load(s, P, FIRST_PAGES - 1), load(s, P, FIRST_PAGES));
@@ -205,7 +197,7 @@ static void the_end_of_a_private_file(struct side *s)
 
 /* ---- folios ------------------------------------------------------------------------------------- */
 
-/* Clause K6: Linux copies all of a folio that is pinned in one page; here the others are shared. */
+/* Linux copies all of a folio that is pinned in one page; here the others are shared. */
 static void one_page_of_a_folio_is_pinned(struct side *s)
 {
 	advise(s, P, 0, 512, MADV_POPULATE_WRITE);
@@ -219,33 +211,29 @@ static void one_page_of_a_folio_is_pinned(struct side *s)
 	unpin(s, P);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENARIO(dontneed_under_a_pin, ANON_PRIVATE),
-		SCENARIO(dontneed_under_a_pin, FILE_PRIVATE),
-		SCENARIO(munmap_under_a_pin, ANON_PRIVATE),
-		SCENARIO(munmap_under_a_pin, ANON_SHARED),
-		SCENARIO(mremap_under_a_pin, ANON_PRIVATE),
-		SCENARIO(mremap_under_a_pin, ANON_SHARED),
-		SCENARIO(mremap_under_a_pin, FILE_PRIVATE),
-		SCENARIO(mprotect_under_a_pin, ANON_PRIVATE),
-		SCENARIO(mprotect_under_a_pin, ANON_SHARED),
-		SCENARIO(untouched_memory, ANON_PRIVATE),
-		SCENARIO(populate_beside_a_fork, ANON_PRIVATE),
-		SCENARIO(populate_beside_a_fork, FILE_PRIVATE),
-		SCENARIO(force_writes_private_memory, ANON_PRIVATE),
-		SCENARIO(force_writes_private_memory, FILE_PRIVATE),
-		SCENARIO(force_does_not_write_shared_memory, ANON_SHARED),
-		SCENARIO(a_private_file, FILE_PRIVATE),
-		SCENARIO(a_pin_of_a_private_file, FILE_PRIVATE),
-		SCENARIO(force_writes_a_private_file, FILE_PRIVATE),
-		SCENARIO(the_end_of_a_private_file, FILE_PRIVATE),
-		SCENARIO(one_page_of_a_folio_is_pinned, HUGE_PRIVATE, .clause = "K6",
-		         .linux_pages = "pinned other; another other; ", .pages = "pinned other; another same; "),
-	};
+static const struct scenario table[] = {
+	SCENARIO("dontneed under a pin, private memory", "M2", dontneed_under_a_pin, ANON_PRIVATE),
+	SCENARIO("dontneed under a pin, a private file", "M2", dontneed_under_a_pin, FILE_PRIVATE),
+	SCENARIO("munmap under a pin, private memory", "M1", munmap_under_a_pin, ANON_PRIVATE),
+	SCENARIO("munmap under a pin, shared memory", "M1", munmap_under_a_pin, ANON_SHARED),
+	SCENARIO("mremap under a pin, private memory", "M3", mremap_under_a_pin, ANON_PRIVATE),
+	SCENARIO("mremap under a pin, shared memory", "M3", mremap_under_a_pin, ANON_SHARED),
+	SCENARIO("mremap under a pin, a private file", "M3", mremap_under_a_pin, FILE_PRIVATE),
+	SCENARIO("mprotect under a pin, private memory", "M4 W14", mprotect_under_a_pin, ANON_PRIVATE),
+	SCENARIO("mprotect under a pin, shared memory", "M4 W14", mprotect_under_a_pin, ANON_SHARED),
+	SCENARIO("untouched memory", "Z4 W13 U4", untouched_memory, ANON_PRIVATE),
+	SCENARIO("populate beside a fork, private memory", "F14", populate_beside_a_fork, ANON_PRIVATE),
+	SCENARIO("populate beside a fork, a private file", "F14", populate_beside_a_fork, FILE_PRIVATE),
+	SCENARIO("force writes private memory, private memory", "W3 W5 W6", force_writes_private_memory, ANON_PRIVATE),
+	SCENARIO("force writes private memory, a private file", "W3 W5 W6", force_writes_private_memory, FILE_PRIVATE),
+	SCENARIO("force does not write shared memory", "V5", force_does_not_write_shared_memory, ANON_SHARED),
+	SCENARIO("a private file", "K8 M2", a_private_file, FILE_PRIVATE),
+	SCENARIO("a pin of a private file", "U4 U6 T20", a_pin_of_a_private_file, FILE_PRIVATE),
+	SCENARIO("force writes a private file", "W5 W6", force_writes_a_private_file, FILE_PRIVATE),
+	SCENARIO("the end of a private file", "P9", the_end_of_a_private_file, FILE_PRIVATE),
+	SCENARIO("one page of a folio is pinned", "K6",
+	         one_page_of_a_folio_is_pinned, HUGE_PRIVATE,
+	         PAGES_DIFFER("K6", "pinned other; another other; ", "pinned other; another same; ")),
+};
 
-	stay_on_one_cpu();
-	open_direct_file();
-	return world_main(tests);
-}
+ORACLE_MAIN(table)

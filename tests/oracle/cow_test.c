@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * cow_test.c - fork, pins and references: the same scenarios on the kernel and on pinfold, with and without a window
- * (contract.md, 6; parties.h has the vocabulary).  Those about changes of mappings and files stand in cow_change_test.c.
- */
-#include "cow.h"
+/* cow_test.c - the table of scenarios: fork, pins and references of a parent and its child. */
+#include "table.h"
 
 #define W(p) ((p) * PG)
 
@@ -41,7 +38,6 @@ static void both_write(struct side *s)
 	say_pages(s, P, 6);
 }
 
-/* Clause K5. */
 static void unpinned_pages_are_shared(struct side *s)
 {
 	long a;
@@ -57,7 +53,6 @@ static void unpinned_pages_are_shared(struct side *s)
 	say_pages(s, P, 2);
 }
 
-/* Clause W10. */
 static void after_the_childs_end_the_parent_writes_in_place(struct side *s)
 {
 	long a;
@@ -79,7 +74,7 @@ static void after_the_childs_munmap_the_parent_writes_in_place(struct side *s)
 	fill_first(s);
 	a = frame(s, P, 0);
 	split(s);
-	act(s, C, UNMAP, 0, W(2), 0);
+	unmap(s, C, 0, 2);
 	store(s, P, 0, 50);
 	say_same(s, "page", frame(s, P, 0), a);
 	say_pages(s, C, 4);
@@ -108,7 +103,7 @@ static void the_child_moves_a_shared_page(struct side *s)
 	fill_first(s);
 	a = frame(s, P, 1);
 	split(s);
-	say(s, "%ld ", act(s, C, MOVE, W(1), W(2), W(64)));
+	say(s, "%ld ", move(s, C, 1, 2, 64));
 	say_same(s, "moved", frame(s, C, 64), a);
 	store(s, C, 64, 40);
 	say(s, "%ld %ld %ld; ", load(s, C, 64), load(s, C, 65), load(s, C, 1));
@@ -131,7 +126,6 @@ static void rights_change_beside_a_fork(struct side *s)
 	say_pages(s, C, 5);
 }
 
-/* Clause K10. */
 static void dontfork_and_wipeonfork(struct side *s)
 {
 	fill_first(s);
@@ -151,7 +145,6 @@ static void dontfork_and_wipeonfork(struct side *s)
 	say_pages(s, C, 5);
 }
 
-/* Clause K8. */
 static void shared_memory(struct side *s)
 {
 	fill_first(s);
@@ -176,7 +169,7 @@ static void wipeonfork_of_shared_memory(struct side *s)
 
 /* ---- pins --------------------------------------------------------------------------------------- */
 
-/* Clause K2: pin, fork, parent writes: the device and the parent stay together. */
+/* Pin, fork, parent writes: the device and the parent stay together. */
 static void a_pinned_page_stays_with_the_parent(struct side *s)
 {
 	long a;
@@ -213,7 +206,7 @@ static void the_child_writes_to_a_page_that_the_parent_has_pinned(struct side *s
 	unpin(s, P);
 }
 
-/* Clause U1: a pin of a shared page has a page of its own first. */
+/* A pin of a shared page has a page of its own first. */
 static void a_pin_after_the_fork_in_the_parent(struct side *s)
 {
 	long a;
@@ -247,7 +240,7 @@ static void a_pin_after_the_fork_in_the_child(struct side *s)
 	unpin(s, C);
 }
 
-/* Clause K15: when the pin is gone, the next fork shares. */
+/* When the pin is gone, the next fork shares. */
 static void an_unpinned_page_is_shared_by_the_next_fork(struct side *s)
 {
 	fill_first(s);
@@ -262,7 +255,7 @@ static void an_unpinned_page_is_shared_by_the_next_fork(struct side *s)
 	say_pages(s, C, 1);
 }
 
-/* Clause U13: short pins of a shared page, for reading too. */
+/* Short pins of a shared page, for reading too. */
 static void a_direct_write_unshares(struct side *s)
 {
 	long a;
@@ -270,7 +263,7 @@ static void a_direct_write_unshares(struct side *s)
 	fill_first(s);
 	split(s);
 	a = frame(s, P, 0);
-	say(s, "%ld ", act(s, P, DIRECT_WRITE, 0, 0, 0));
+	say(s, "%ld ", act(s, P, DIRECT_WRITE));
 	say_same(s, "parent", frame(s, P, 0), a);
 	say_same(s, "child", frame(s, C, 0), a);
 	say_pages(s, P, 1);
@@ -284,10 +277,10 @@ static void a_copy_by_the_kernel_unshares(struct side *s)
 	fill_first(s);
 	split(s);
 	a = frame(s, C, 0);
-	say(s, "%ld ", act(s, C, COPY_FROM, 0, 0, 0));
+	say(s, "%ld ", copy_from(s, C, 0, 1));
 	say_same(s, "child", frame(s, C, 0), a);
 	say_same(s, "parent", frame(s, P, 0), a);
-	say(s, "%ld ", act(s, P, COPY_TO, W(1), 0, 77));
+	say(s, "%ld ", copy_to(s, P, W(1), 1, 77));
 	say_pages(s, P, 2);
 	say_pages(s, C, 2);
 }
@@ -296,24 +289,13 @@ static void a_direct_read_breaks_the_sharing(struct side *s)
 {
 	fill_first(s);
 	split(s);
-	say(s, "%ld %ld ", act(s, P, DIRECT_READ, 0, 0, 0), act(s, C, DIRECT_READ, W(5), 0, 0));
+	say(s, "%ld %ld ", act(s, P, DIRECT_READ), act(s, C, DIRECT_READ, W(5)));
 	say_pages(s, P, 6);
 	say_pages(s, C, 6);
 }
 
-static long refer(struct side *s, enum who who, unsigned p)
-{
-	return act(s, who, REFER, W(p), 0, 0);
-}
-
-static long referred(struct side *s, enum who who)
-{
-	return act(s, who, REFERENCE_LOAD, 0, 0, 0);
-}
-
 /* ---- references --------------------------------------------------------------------------------- */
 
-/* Clause W11, first half. */
 static void a_reference_to_an_exclusive_page_sees_stores(struct side *s)
 {
 	fill_first(s);
@@ -322,7 +304,6 @@ static void a_reference_to_an_exclusive_page_sees_stores(struct side *s)
 	say(s, "%ld ", referred(s, P));
 }
 
-/* Clause W11, third sentence; K12. */
 static void a_reference_and_a_child_that_ended(struct side *s)
 {
 	fill_first(s);
@@ -352,12 +333,12 @@ static void a_child_keeps_a_reference_and_unmaps(struct side *s)
 	fill_first(s);
 	split(s);
 	say(s, "%ld ", refer(s, C, 0));
-	act(s, C, UNMAP, 0, W(1), 0);
+	unmap(s, C, 0, 1);
 	store(s, P, 0, 99);
 	say(s, "%ld ", referred(s, C));
 }
 
-/* Clause U2: Linux's reference shares the page, here every get is a pin and has the mm's own (A5). */
+/* Linux's reference shares the page, here every get is a pin and has the mm's own (A5). */
 static void a_reference_to_a_shared_page(struct side *s)
 {
 	long a;
@@ -372,41 +353,46 @@ static void a_reference_to_a_shared_page(struct side *s)
 	say_pages(s, C, 1);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SCENARIO(the_parent_writes_first, ANON_PRIVATE),
-		SCENARIO(the_child_writes_first, ANON_PRIVATE),
-		SCENARIO(both_write, ANON_PRIVATE),
-		SCENARIO(unpinned_pages_are_shared, ANON_PRIVATE),
-		SCENARIO(after_the_childs_end_the_parent_writes_in_place, ANON_PRIVATE),
-		SCENARIO(after_the_childs_munmap_the_parent_writes_in_place, ANON_PRIVATE),
-		SCENARIO(after_the_parents_dontneed_the_child_writes_in_place, ANON_PRIVATE),
-		SCENARIO(the_child_moves_a_shared_page, ANON_PRIVATE),
-		SCENARIO(rights_change_beside_a_fork, ANON_PRIVATE),
-		SCENARIO(dontfork_and_wipeonfork, ANON_PRIVATE),
-		SCENARIO(shared_memory, ANON_SHARED),
-		SCENARIO(wipeonfork_of_shared_memory, ANON_SHARED),
-		SCENARIO(wipeonfork_of_shared_memory, FILE_PRIVATE),
-		SCENARIO(a_pinned_page_stays_with_the_parent, ANON_PRIVATE),
-		SCENARIO(a_pinned_page_stays_with_the_parent, FILE_PRIVATE),
-		SCENARIO(the_child_writes_to_a_page_that_the_parent_has_pinned, ANON_PRIVATE),
-		SCENARIO(a_pin_after_the_fork_in_the_parent, ANON_PRIVATE),
-		SCENARIO(a_pin_after_the_fork_in_the_child, ANON_PRIVATE),
-		SCENARIO(an_unpinned_page_is_shared_by_the_next_fork, ANON_PRIVATE),
-		SCENARIO(a_direct_write_unshares, ANON_PRIVATE, .direct = true),
-		SCENARIO(a_direct_read_breaks_the_sharing, ANON_PRIVATE, .direct = true),
-		SCENARIO(a_copy_by_the_kernel_unshares, ANON_PRIVATE),
-		SCENARIO(a_reference_to_an_exclusive_page_sees_stores, ANON_PRIVATE),
-		SCENARIO(a_reference_and_a_child_that_ended, ANON_PRIVATE),
-		SCENARIO(a_reference_and_a_store_while_the_child_lives, ANON_PRIVATE),
-		SCENARIO(a_child_keeps_a_reference_and_unmaps, ANON_PRIVATE),
-		SCENARIO(a_reference_to_a_shared_page, ANON_PRIVATE, .clause = "A5, U2",
-		         .linux_text = "0 1 C 1; ", .text = "0 50 C 1; ",
-		         .linux_pages = "parent same; ", .pages = "parent other; "),
-	};
+static const struct scenario table[] = {
+	SCENARIO("the parent writes first", "K5", the_parent_writes_first, ANON_PRIVATE),
+	SCENARIO("the child writes first", "K5", the_child_writes_first, ANON_PRIVATE),
+	SCENARIO("both write", "K5", both_write, ANON_PRIVATE),
+	SCENARIO("unpinned pages are shared", "K5", unpinned_pages_are_shared, ANON_PRIVATE),
+	SCENARIO("after the child's end the parent writes in place", "W10",
+	         after_the_childs_end_the_parent_writes_in_place, ANON_PRIVATE),
+	SCENARIO("after the child's munmap the parent writes in place", "W10",
+	         after_the_childs_munmap_the_parent_writes_in_place, ANON_PRIVATE),
+	SCENARIO("after the parent's dontneed the child writes in place", "W10",
+	         after_the_parents_dontneed_the_child_writes_in_place, ANON_PRIVATE),
+	SCENARIO("the child moves a shared page", "M3 K5", the_child_moves_a_shared_page, ANON_PRIVATE),
+	SCENARIO("rights change beside a fork", "W4 K5", rights_change_beside_a_fork, ANON_PRIVATE),
+	SCENARIO("dontfork and wipeonfork", "K10", dontfork_and_wipeonfork, ANON_PRIVATE),
+	SCENARIO("shared memory", "K8", shared_memory, ANON_SHARED),
+	SCENARIO("wipeonfork of shared memory, shared memory", "K10", wipeonfork_of_shared_memory, ANON_SHARED),
+	SCENARIO("wipeonfork of shared memory, a private file", "K10", wipeonfork_of_shared_memory, FILE_PRIVATE),
+	SCENARIO("a pinned page stays with the parent, private memory", "K2",
+	         a_pinned_page_stays_with_the_parent, ANON_PRIVATE),
+	SCENARIO("a pinned page stays with the parent, a private file", "K2",
+	         a_pinned_page_stays_with_the_parent, FILE_PRIVATE),
+	SCENARIO("the child writes to a page that the parent has pinned", "K2",
+	         the_child_writes_to_a_page_that_the_parent_has_pinned, ANON_PRIVATE),
+	SCENARIO("a pin after the fork in the parent", "U1", a_pin_after_the_fork_in_the_parent, ANON_PRIVATE),
+	SCENARIO("a pin after the fork in the child", "U1", a_pin_after_the_fork_in_the_child, ANON_PRIVATE),
+	SCENARIO("an unpinned page is shared by the next fork", "K15",
+	         an_unpinned_page_is_shared_by_the_next_fork, ANON_PRIVATE),
+	SCENARIO("a direct write unshares", "U13", a_direct_write_unshares, ANON_PRIVATE, .direct = true),
+	SCENARIO("a direct read breaks the sharing", "W10",
+	         a_direct_read_breaks_the_sharing, ANON_PRIVATE, .direct = true),
+	SCENARIO("a copy by the kernel unshares", "U13", a_copy_by_the_kernel_unshares, ANON_PRIVATE),
+	SCENARIO("a reference to an exclusive page sees stores", "W11",
+	         a_reference_to_an_exclusive_page_sees_stores, ANON_PRIVATE),
+	SCENARIO("a reference and a child that ended", "W11 K12", a_reference_and_a_child_that_ended, ANON_PRIVATE),
+	SCENARIO("a reference and a store while the child lives", "W11",
+	         a_reference_and_a_store_while_the_child_lives, ANON_PRIVATE),
+	SCENARIO("a child keeps a reference and unmaps", "W8", a_child_keeps_a_reference_and_unmaps, ANON_PRIVATE),
+	SCENARIO("a reference to a shared page", "U2 A5",
+	         a_reference_to_a_shared_page, ANON_PRIVATE, DIFFERS("A5", "0 1 C 1; ", "0 50 C 1; "),
+	         .linux_pages = "parent same; ", .pages = "parent other; "),
+};
 
-	stay_on_one_cpu();
-	open_direct_file();
-	return world_main(tests);
-}
+ORACLE_MAIN(table)

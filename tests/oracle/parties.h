@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * parties.h - a process, its forked child and a device, on the kernel and on pinfold, with one vocabulary for both.
+ * parties.h - processes that are forked from each other, and their devices, on the kernel and on pinfold, with one
+ * vocabulary for both.
  *
  * A side has some pages of memory, which a parent shows at the same offsets as the child that split() makes.  On Linux
  * the child is a process that does what it is told through a pipe; a device is io_uring with a registered buffer (a
- * long-term write pin), a reference is vmsplice(), short pins are O_DIRECT and process_vm_*(), FORCE is /proc/self/mem.
- * On pinfold the child is a snapshot, and the same are calls.
+ * long-term write pin; a process has up to two), a reference is vmsplice(), short pins are O_DIRECT and process_vm_*(),
+ * FORCE is /proc/self/mem.  On pinfold the child is a snapshot, and the same are calls.
  *
  * A scenario writes what the parties see to one text, and whether pages are the same to another.  Pages are told apart
  * by the page frame that the kernel shows root in pagemap, of a process's memory as well as of extent windows.
@@ -18,42 +19,53 @@
 
 #include <sys/uio.h>
 
-enum who { P, C }; /* parent, child */
+enum who { P, C, G, PARTIES }; /* parent, child, another child: of either */
 
-enum memory { ANON_PRIVATE, ANON_SHARED, FILE_PRIVATE, HUGE_PRIVATE };
+enum memory { ANON_PRIVATE, ANON_SHARED, FILE_PRIVATE, HUGE_PRIVATE, FILE_SHARED, MEMFD_SHARED };
 
 #define FIRST_PAGES 8u
+#define MOST_PINNED 512
+#define MOST_COPIED (12 * PG)
 
 enum op {
-	LOAD, STORE, COPY_FROM, COPY_TO, FORCE_STORE, DIRECT_WRITE, DIRECT_READ, /* bytes: the last's is 9 */
-	UNMAP, MOVE, ADVISE, PROTECT,                                           /* ranges */
-	PIN, DEVICE_STORE, DEVICE_LOAD, UNPIN, REFER, REFERENCE_LOAD, FRAME, FINISH
+	LOAD, STORE, COPY_FROM, COPY_TO, FORCE_LOAD, FORCE_STORE, DIRECT_WRITE, DIRECT_READ, /* the last's byte: 9 */
+	UNMAP, MAP, REMAP, ADVISE, PROTECT,                                                 /* ranges */
+	PIN, DEVICE_STORE, DEVICE_LOAD, UNPIN, REFER, REFERENCE_LOAD, FRAME, FORK, REAP, FINISH
 };
 
 struct command {
 	enum op op;
 	unsigned long off, len;
-	long arg; /* byte, offset, advice or rights */
+	long arg;         /* byte, advice, rights, new length, party */
+	unsigned long to; /* new offset, offset in the file, device */
+	int flags;
 };
 
 struct side {
 	const char *name;
 	bool linux_side;
 	enum pinfold_window mode;
+	bool direct; /* pinfold's file is */
 	enum memory memory;
+	enum who parent[PARTIES];
+	bool lives[PARTIES];
 	/* Linux */
 	unsigned long at;
-	pid_t child;
-	int to[2], from[2];
+	int to[PARTIES][2], from[PARTIES][2];
 	/* pinfold */
 	struct pinfold *m;
 	struct pinfold_file *file;
-	struct space s[2], shared; /* shared: the file as others see it */
-	struct page *pinned[2], *referred[2];
+	struct space s[PARTIES], shared; /* shared: the file as others see it */
+	struct pinned {
+		struct page *pages[MOST_PINNED];
+		unsigned long skip;
+		long n;
+	} pinned[PARTIES][2];
+	struct page *referred[PARTIES];
 	int fd;
 	char path[600];
 	/* what was seen */
-	char text[1000], pages[300];
+	char text[4000], pages[1000];
 };
 
 __attribute__((format(printf, 2, 3), unused)) static void say(struct side *s, const char *fmt, ...)
@@ -68,30 +80,46 @@ __attribute__((format(printf, 2, 3), unused)) static void say(struct side *s, co
 
 /* ---- the kernel's side -------------------------------------------------------------------------- */
 
-/* What one process has of a device. */
+/* What one process has of devices, and of references. */
+static struct device devices[2];
+
 static struct {
-	struct device ring;
 	int pipe[2], direct;
 } dev;
 
-static long device_command(const struct command *c, unsigned long a)
+static long refer_to(unsigned long a)
 {
 	struct iovec v = { (void *)a, 16 };
+	long r;
+
+	if (pipe(dev.pipe))
+		return -errno;
+	r = vmsplice(dev.pipe[1], &v, 1, 0) == 16 ? 0 : -errno;
+	if (r) {
+		close(dev.pipe[0]);
+		close(dev.pipe[1]);
+	}
+	return r;
+}
+
+static long device_command(const struct command *c, unsigned long a)
+{
+	struct device *d = &devices[c->to];
 	unsigned char b[16] = { (unsigned char)c->arg };
 	long r = 0;
 
 	switch (c->op) {
 	case PIN:
-		return device_pin(&dev.ring, a, PG);
+		return device_pin(d, a, c->len);
 	case DEVICE_STORE:
-		return pwrite(dev.ring.scratch, b, 1, 0) == 1 ? device_io(&dev.ring, true, 0, 1) : -errno;
+		return pwrite(d->scratch, b, 1, (off_t)c->off) == 1 ? device_io(d, true, c->off, 1) : -errno;
 	case DEVICE_LOAD:
-		r = device_io(&dev.ring, false, 0, 1);
-		return r ? r : pread(dev.ring.scratch, b, 1, 0) == 1 ? b[0] : -errno;
+		r = device_io(d, false, c->off, 1);
+		return r ? r : pread(d->scratch, b, 1, (off_t)c->off) == 1 ? b[0] : -errno;
 	case UNPIN:
-		return device_unpin(&dev.ring);
+		return device_unpin(d);
 	case REFER:
-		return pipe(dev.pipe) || vmsplice(dev.pipe[1], &v, 1, 0) != 16 ? -errno : 0;
+		return refer_to(a);
 	case REFERENCE_LOAD:
 		r = read(dev.pipe[0], b, 16) == 16 ? b[0] : -errno;
 		close(dev.pipe[0]);
@@ -131,28 +159,41 @@ static long frame_of(unsigned long a)
 	return (long)(e & ((1ull << 55) - 1));
 }
 
-static long copy_byte(unsigned long a, unsigned char *b, bool to)
+/* What a copy is told as: how many bytes, and their sum. */
+static long told(long n, const unsigned char *b)
 {
-	struct iovec local = { b, 1 }, remote = { (void *)a, 1 };
-	long n = to ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0) :
-	              process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	long sum = 0;
 
-	return n == 1 ? 0 : -errno;
+	for (long i = 0; i < n; i++)
+		sum += b[i] * (i % 251 + 1);
+	return n < 0 ? n : n + ((sum & 0xffffff) << 32);
 }
 
-static long force_byte(unsigned long a, const unsigned char *b)
+/* A copy by the kernel; to memory: bytes of this value. */
+static long copy(unsigned long a, unsigned long len, int value, bool to)
+{
+	static unsigned char b[MOST_COPIED];
+	struct iovec local = { b, len }, remote = { (void *)a, len };
+	long n;
+
+	memset(b, value, len < MOST_COPIED ? len : MOST_COPIED);
+	n = to ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0) :
+	         process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	return n < 0 ? -errno : to ? n : told(n, b);
+}
+
+static long force_byte(unsigned long a, unsigned char *b, bool to)
 {
 	int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-	long r = pwrite(fd, b, 1, (off_t)a) == 1 ? 0 : -errno;
+	long n = to ? pwrite(fd, b, 1, (off_t)a) : pread(fd, b, 1, (off_t)a), r = n == 1 ? 0 : -errno;
 
 	close(fd);
-	return r;
+	return r || to ? r : *b;
 }
 
 static long byte_command(const struct command *c, unsigned long a)
 {
 	unsigned char b = (unsigned char)c->arg;
-	long r;
 
 	switch (c->op) {
 	case LOAD:
@@ -160,12 +201,11 @@ static long byte_command(const struct command *c, unsigned long a)
 	case STORE:
 		return store_byte(a, c->arg);
 	case COPY_FROM:
-		r = copy_byte(a, &b, false);
-		return r ? r : b;
 	case COPY_TO:
-		return copy_byte(a, &b, true);
+		return copy(a, c->len, b, c->op == COPY_TO);
+	case FORCE_LOAD:
 	case FORCE_STORE:
-		return force_byte(a, &b);
+		return force_byte(a, &b, c->op == FORCE_STORE);
 	case DIRECT_WRITE:
 		return pwrite(dev.direct, (void *)a, PG, (off_t)PG) == (ssize_t)PG ? 0 : -errno;
 	case DIRECT_READ:
@@ -175,37 +215,69 @@ static long byte_command(const struct command *c, unsigned long a)
 	}
 }
 
-static long linux_command(unsigned long at, const struct command *c)
+static void serve(struct side *s, enum who who);
+
+static long linux_fork(struct side *s, enum who who)
 {
-	unsigned long a = at + c->off;
+	static pid_t children[PARTIES];
+
+	if (children[who]) {
+		int status = status_of(children[who]);
+
+		children[who] = 0;
+		return status;
+	}
+	children[who] = fork();
+	if (!children[who]) {
+		memset(children, 0, sizeof(children));
+		serve(s, who);
+	}
+	return children[who] > 0 ? 0 : -errno;
+}
+
+static long linux_map(const struct side *s, const struct command *c)
+{
+	void *p = (void *)(s->at + c->off);
+	int fd = c->flags & MAP_ANONYMOUS ? -1 : s->fd;
+
+	return mmap(p, c->len, (int)c->arg, c->flags, fd, (off_t)c->to) == MAP_FAILED ? -errno : 0;
+}
+
+static long linux_command(struct side *s, const struct command *c)
+{
+	unsigned long a = s->at + c->off;
 	void *p = (void *)a;
 
 	switch (c->op) {
 	case UNMAP:
 		return munmap(p, c->len) ? -errno : 0;
-	case MOVE:
-		return mremap(p, c->len, c->len, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(at + (unsigned long)c->arg)) ==
-		               MAP_FAILED ? -errno : 0;
+	case MAP:
+		return linux_map(s, c);
+	case REMAP:
+		return mremap(p, c->len, (size_t)c->arg, c->flags, (void *)(s->at + c->to)) == MAP_FAILED ? -errno : 0;
 	case ADVISE:
 		return madvise(p, c->len, (int)c->arg) ? -errno : 0;
 	case PROTECT:
 		return mprotect(p, c->len, (int)c->arg) ? -errno : 0;
 	case FRAME:
 		return frame_of(a);
+	case FORK:
+	case REAP:
+		return linux_fork(s, (enum who)c->arg);
 	default:
 		return byte_command(c, a);
 	}
 }
 
-static void serve_as_child(struct side *s)
+static void serve(struct side *s, enum who who)
 {
 	struct command c;
 	long r;
 
 	alarm(30);
-	while (read(s->to[0], &c, sizeof(c)) == sizeof(c) && c.op != FINISH) {
-		r = linux_command(s->at, &c);
-		if (write(s->from[1], &r, sizeof(r)) != sizeof(r))
+	while (read(s->to[who][0], &c, sizeof(c)) == sizeof(c) && c.op != FINISH) {
+		r = linux_command(s, &c);
+		if (write(s->from[who][1], &r, sizeof(r)) != sizeof(r))
 			break;
 	}
 	_exit(0);
@@ -213,53 +285,96 @@ static void serve_as_child(struct side *s)
 
 /* ---- pinfold's side ----------------------------------------------------------------------------- */
 
+/* What a touch gets: where there is no window, what it would have got. */
+static long pinfold_touch(struct space *s, const struct command *c, unsigned long a)
+{
+	unsigned char b = (unsigned char)c->arg;
+
+	if (s->window)
+		return c->op == LOAD ? load_byte(a) : store_byte(a, c->arg);
+	if (access_process_vm(s->mm, a, &b, 1, c->op == STORE ? FOLL_WRITE : 0) == 1)
+		return c->op == STORE ? 0 : b;
+	return last_error() == -ENXIO ? -SIGBUS : -SIGSEGV;
+}
+
+static long pinfold_copy(struct space *s, const struct command *c, unsigned long a)
+{
+	static unsigned char b[MOST_COPIED];
+	long n;
+
+	memset(b, (int)c->arg, c->len < MOST_COPIED ? c->len : MOST_COPIED);
+	n = access_process_vm(s->mm, a, b, c->len, c->op == COPY_TO ? FOLL_WRITE : 0);
+	return c->op == COPY_TO ? n : told(n, b);
+}
+
 static long pinfold_bytes(struct space *s, const struct command *c)
 {
 	unsigned long a = s->at + c->off;
-	unsigned char b = (unsigned char)c->arg;
-	bool write = c->op == STORE || c->op == COPY_TO;
+	bool force = c->op == FORCE_LOAD || c->op == FORCE_STORE;
 	struct page *page;
+	unsigned char *b;
 	long r;
 
-	if (s->window && (c->op == LOAD || c->op == STORE))
-		return c->op == LOAD ? load_byte(a) : store_byte(a, c->arg);
-	if (c->op <= COPY_TO) {
-		r = access_process_vm(s->mm, a, &b, 1, write ? FOLL_WRITE : 0);
-		if (r != 1 && c->op <= STORE) /* without a window: what a touch would have got */
-			return last_error() == -ENXIO ? -SIGBUS : -SIGSEGV;
-		return r != 1 ? r : write ? 0 : b;
-	}
-	r = get_user_pages_unlocked(a, 1, &page, c->op == FORCE_STORE  ? FOLL_WRITE | FOLL_FORCE :
-	                                         c->op == DIRECT_READ ? FOLL_WRITE : 0);
+	if (c->op == LOAD || c->op == STORE)
+		return pinfold_touch(s, c, a);
+	if (c->op == COPY_FROM || c->op == COPY_TO)
+		return pinfold_copy(s, c, a);
+	r = get_user_pages_unlocked(a, 1, &page, (force ? FOLL_FORCE : 0) |
+	                            (c->op == FORCE_STORE || c->op == DIRECT_READ ? FOLL_WRITE : 0));
 	if (r != 1)
-		return c->op == FORCE_STORE ? -EIO : r;
+		return force ? -EIO : r; /* what /proc/self/mem says */
+	b = (unsigned char *)page_address(page) + (force ? a % PG : 0);
 	if (c->op == DIRECT_READ)
-		memset(page_address(page), 9, PG);
+		memset(b, 9, PG);
 	else if (c->op == FORCE_STORE)
-		((unsigned char *)page_address(page))[a % PG] = b;
-	return put_user_page(page);
+		*b = (unsigned char)c->arg;
+	r = c->op == FORCE_LOAD ? *b : 0;
+	assert_ok(put_user_page(page));
+	return r;
+}
+
+/* All or nothing, as a registration. */
+static long pinfold_pin(struct pinned *pin, unsigned long a, unsigned long len)
+{
+	long n = (long)((a % PG + len + PG - 1) / PG);
+	long r = get_user_pages_fast(a, (int)n, FOLL_WRITE | FOLL_LONGTERM, pin->pages);
+
+	pin->skip = a % PG;
+	pin->n = n;
+	if (r == n)
+		return 0;
+	if (r > 0)
+		assert_ok(put_user_pages(pin->pages, (unsigned long)r));
+	return r < 0 ? r : -EFAULT;
+}
+
+static volatile unsigned char *device_byte(struct pinned *pin, unsigned long off)
+{
+	unsigned long i = pin->skip + off;
+
+	return (volatile unsigned char *)page_address(pin->pages[i / PG]) + i % PG;
 }
 
 static long pinfold_device(struct side *s, enum who who, const struct command *c)
 {
 	unsigned long a = s->s[who].at + c->off;
-	struct page **pin = &s->pinned[who], **ref = &s->referred[who];
+	struct pinned *pin = &s->pinned[who][c->to];
+	struct page **ref = &s->referred[who];
 	long r;
 
 	switch (c->op) {
 	case PIN:
-		return get_user_pages_fast(a, 1, FOLL_WRITE | FOLL_LONGTERM, pin) == 1 ? 0 : -EFAULT;
+		return pinfold_pin(pin, a, c->len);
 	case DEVICE_STORE:
-		*(volatile unsigned char *)page_address(*pin) = (unsigned char)c->arg;
+		*device_byte(pin, c->off) = (unsigned char)c->arg;
 		return 0;
 	case DEVICE_LOAD:
-		return *(volatile unsigned char *)page_address(*pin);
+		return *device_byte(pin, c->off);
 	case UNPIN:
-		return put_user_page(*pin);
+		return put_user_pages(pin->pages, (unsigned long)pin->n);
 	case REFER:
-		if (get_user_pages_fast(a, 1, 0, ref) != 1)
-			return -EFAULT;
-		return get_page(*ref) || put_user_page(*ref);
+		r = get_user_pages_fast(a, 1, 0, ref);
+		return r < 0 ? r : get_page(*ref) || put_user_page(*ref);
 	case REFERENCE_LOAD:
 		r = *(volatile unsigned char *)page_address(*ref);
 		return put_page(*ref) ? -EINVAL : r;
@@ -268,18 +383,28 @@ static long pinfold_device(struct side *s, enum who who, const struct command *c
 	}
 }
 
+static long pinfold_map(const struct side *s, const struct space *at, const struct command *c)
+{
+	struct pinfold_file *f = c->flags & MAP_ANONYMOUS ? NULL : s->file;
+	long r = vm_mmap(at->mm, at->at + c->off, c->len, (int)c->arg, c->flags, f, c->to);
+
+	return r < 0 ? r : 0;
+}
+
 static long pinfold_command(struct side *s, enum who who, const struct command *c)
 {
 	struct space *at = &s->s[who];
-	unsigned long a = at->at + c->off, to = at->at + (unsigned long)c->arg;
+	unsigned long a = at->at + c->off;
 	long r;
 
 	assert_ok(pinfold_use_mm(at->mm));
 	switch (c->op) {
 	case UNMAP:
 		return vm_munmap(at->mm, a, c->len);
-	case MOVE:
-		r = vm_mremap(at->mm, a, c->len, c->len, PINFOLD_MREMAP_MAYMOVE | PINFOLD_MREMAP_FIXED, to);
+	case MAP:
+		return pinfold_map(s, at, c);
+	case REMAP:
+		r = vm_mremap(at->mm, a, c->len, (size_t)c->arg, c->flags, at->at + c->to);
 		return r < 0 ? r : 0;
 	case ADVISE:
 		return vm_madvise(at->mm, a, c->len, (int)c->arg);
@@ -294,50 +419,53 @@ static long pinfold_command(struct side *s, enum who who, const struct command *
 
 /* ---- both --------------------------------------------------------------------------------------- */
 
-static long act(struct side *s, enum who who, enum op op, unsigned long off, unsigned long len, long arg)
+static long perform(struct side *s, enum who who, struct command c)
 {
-	struct command c = { op, off, len, arg };
 	long r = -EPIPE;
 
 	if (!s->linux_side)
 		return pinfold_command(s, who, &c);
 	if (who == P)
-		return linux_command(s->at, &c);
-	assert_int_equal(write(s->to[1], &c, sizeof(c)), sizeof(c));
-	assert_int_equal(read(s->from[0], &r, sizeof(r)), sizeof(r));
+		return linux_command(s, &c);
+	assert_int_equal(write(s->to[who][1], &c, sizeof(c)), sizeof(c));
+	if (c.op != FINISH)
+		assert_int_equal(read(s->from[who][0], &r, sizeof(r)), sizeof(r));
 	return r;
 }
+#define act(s, who, ...) perform(s, who, (struct command){ .op = __VA_ARGS__ })
 
 /* fork(2), dup_mmap(). */
-HELPER void split(struct side *s)
+HELPER void split_from(struct side *s, enum who parent, enum who child)
 {
-	if (!s->linux_side) {
-		s->s[C] = snapshot(s->m, &s->s[P], s->mode);
-		return;
-	}
-	assert_ok(pipe(s->to) || pipe(s->from));
-	s->child = fork();
-	if (!s->child)
-		serve_as_child(s);
-	assert_true(s->child > 0);
+	s->parent[child] = parent;
+	s->lives[child] = true;
+	if (s->linux_side)
+		assert_ok(act(s, parent, FORK, .arg = child));
+	else
+		s->s[child] = snapshot(s->m, &s->s[parent], s->mode);
 }
 
-/* The child ends. */
-HELPER void finish(struct side *s)
+HELPER void split(struct side *s)
 {
-	struct command c = { .op = FINISH };
+	split_from(s, P, C);
+}
 
+/* A child ends. */
+HELPER void end_of(struct side *s, enum who who)
+{
+	s->lives[who] = false;
 	if (!s->linux_side) {
-		end_space(&s->s[C]);
+		end_space(&s->s[who]);
 		return;
 	}
-	assert_int_equal(write(s->to[1], &c, sizeof(c)), sizeof(c));
-	assert_int_equal(status_of(s->child), 0);
-	for (int i = 0; i < 2; i++) {
-		close(s->to[i]);
-		close(s->from[i]);
-	}
-	s->child = 0;
+	act(s, who, FINISH);
+	if (s->parent[who] == P || s->lives[s->parent[who]]) /* else nobody is left to wait for it */
+		assert_ok(act(s, s->parent[who], REAP, .arg = who));
+}
+
+HELPER void finish(struct side *s)
+{
+	end_of(s, C);
 }
 
 /* The first byte of the file's page as others see it, and a store to it by them. */
