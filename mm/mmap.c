@@ -467,13 +467,16 @@ static int protect_range(struct mm_struct *mm, unsigned long start, unsigned lon
 
 int do_mprotect(struct mm_struct *mm, unsigned long addr, size_t len, int prot)
 {
-	int r = range_check(addr, &len);
 	unsigned long end;
+	int r;
 
+	if (addr % PAGE_SIZE || (prot & ~PROT_ALL))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	r = range_check(addr, &len);
 	if (r)
 		return r;
-	if (prot & ~PROT_ALL)
-		return -EINVAL;
 	host_write_lock(&mm->mmap_lock);
 	/* As Linux does: what lies before a hole is changed. */
 	end = full_until(mm, addr, addr + len);

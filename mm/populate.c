@@ -221,51 +221,66 @@ PINFOLD_EXPORT int vm_mprotect(struct mm_struct *mm, unsigned long addr, size_t 
 }
 
 /* Advice that mappings remember. */
-static int advise_flags(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
-{
-	static const struct {
-		int advice;
-		unsigned set, clear;
-	} of[] = {
-		{ PINFOLD_MADV_NORMAL, 0, 0 },
-		{ PINFOLD_MADV_HUGEPAGE, VM_HUGE, 0 },
-		{ PINFOLD_MADV_NOHUGEPAGE, 0, VM_HUGE },
-		{ PINFOLD_MADV_DONTFORK, VM_DONTFORK, 0 },
-		{ PINFOLD_MADV_DOFORK, 0, VM_DONTFORK },
-		{ PINFOLD_MADV_WIPEONFORK, VM_WIPEONFORK, 0 },
-		{ PINFOLD_MADV_KEEPONFORK, 0, VM_WIPEONFORK },
-	};
+static const struct flag_advice {
+	int advice;
+	unsigned set, clear;
+} flag_advice[] = {
+	{ PINFOLD_MADV_NORMAL, 0, 0 },
+	{ PINFOLD_MADV_HUGEPAGE, VM_HUGE, 0 },
+	{ PINFOLD_MADV_NOHUGEPAGE, 0, VM_HUGE },
+	{ PINFOLD_MADV_DONTFORK, VM_DONTFORK, 0 },
+	{ PINFOLD_MADV_DOFORK, 0, VM_DONTFORK },
+	{ PINFOLD_MADV_WIPEONFORK, VM_WIPEONFORK, 0 },
+	{ PINFOLD_MADV_KEEPONFORK, 0, VM_WIPEONFORK },
+};
 
-	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
-		if (of[i].advice == advice)
-			return do_madvise_flags(mm, addr, len, of[i].set, of[i].clear);
-	return -EINVAL;
+static const struct flag_advice *find_flag_advice(int advice)
+{
+	for (size_t i = 0; i < sizeof(flag_advice) / sizeof(flag_advice[0]); i++)
+		if (flag_advice[i].advice == advice)
+			return &flag_advice[i];
+	return NULL;
+}
+
+static bool advice_known(int advice)
+{
+	return advice == PINFOLD_MADV_WILLNEED || advice == PINFOLD_MADV_DONTNEED ||
+	       advice == PINFOLD_MADV_POPULATE_READ || advice == PINFOLD_MADV_POPULATE_WRITE ||
+	       find_flag_advice(advice);
+}
+
+static int advise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
+{
+	const struct flag_advice *f;
+	bool full;
+
+	switch (advice) {
+	case PINFOLD_MADV_WILLNEED:
+		return start_reads(mm, addr, addr + len, &full) < 0 || !full ? -ENOMEM : 0;
+	case PINFOLD_MADV_DONTNEED:
+		return do_dontneed(mm, addr, len);
+	case PINFOLD_MADV_POPULATE_READ:
+	case PINFOLD_MADV_POPULATE_WRITE:
+		return advise_populate(mm, addr, addr + len, advice == PINFOLD_MADV_POPULATE_WRITE);
+	default:
+		f = find_flag_advice(advice);
+		return do_madvise_flags(mm, addr, len, f->set, f->clear);
+	}
 }
 
 PINFOLD_EXPORT int vm_madvise(struct mm_struct *mm, unsigned long addr, size_t len, int advice)
 {
 	int r = may_change(mm);
-	bool full;
 
-	if (!r)
-		r = range_check(addr, &len);
+	if (!r && (!advice_known(advice) || addr % PAGE_SIZE))
+		r = -EINVAL;
+	if (r || !len)
+		return r;
+	r = range_check(addr, &len);
 	if (r)
 		return r;
 	call_begin();
-	switch (advice) {
-	case PINFOLD_MADV_WILLNEED:
-		r = start_reads(mm, addr, addr + len, &full) < 0 || !full ? -ENOMEM : 0;
-		break;
-	case PINFOLD_MADV_DONTNEED:
-		r = do_dontneed(mm, addr, len);
-		break;
-	case PINFOLD_MADV_POPULATE_READ:
-	case PINFOLD_MADV_POPULATE_WRITE:
-		r = advise_populate(mm, addr, addr + len, advice == PINFOLD_MADV_POPULATE_WRITE);
-		break;
-	default:
-		r = advise_flags(mm, addr, len, advice);
-	}
+	r = advise(mm, addr, len, advice);
 	call_end();
 	return r;
 }

@@ -254,7 +254,7 @@ long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int
 
 /*
  * Any page-aligned range; mappings are split where it cuts one.  munmap: holes are fine; pins outlive it (clause
- * M1).  mprotect: -ENOMEM for a hole, what lies before it is done (as Linux does).  All: -ENOMEM no memory for a
+ * M1).  mprotect: -ENOMEM for a hole, what lies before it is done (as Linux does).  An empty range is -EINVAL for munmap, else 0.  All: -ENOMEM no memory for a
  * split, nothing changed; -EDEADLK while the thread holds an mmap lock.
  *
  * madvise: WILLNEED starts reading and returns.  DONTNEED: shared pages stay in the cache; private ones are gone, zeroes
