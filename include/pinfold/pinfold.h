@@ -254,8 +254,8 @@ long vm_mmap(struct mm_struct *mm, unsigned long addr, size_t len, int prot, int
 
 /*
  * Any page-aligned range; mappings are split where it cuts one.  munmap: holes are fine; pins outlive it (clause
- * M1).  mprotect: -ENOMEM for a hole, what lies before it is done (as Linux does).  An empty range is -EINVAL for munmap, else 0.  All: -ENOMEM no memory for a
- * split, nothing changed; -EDEADLK while the thread holds an mmap lock.
+ * M1).  mprotect: -ENOMEM for a hole, what lies before it is done (as Linux does).  An empty range is -EINVAL for
+ * munmap, else 0.  All: -ENOMEM no memory for a split, nothing changed; -EDEADLK while the thread holds an mmap lock.
  *
  * madvise: WILLNEED starts reading and returns.  DONTNEED: shared pages stay in the cache; private ones are gone, zeroes
  * or the file's again at the next touch; pins keep the old page (M2).  HUGEPAGE: 2 MiB folios where they fit, else
