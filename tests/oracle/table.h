@@ -272,6 +272,46 @@ HELPER void run_row(void **state)
 	compare(row->c, row->way);
 }
 
+/* Does the clause, or what the document calls it, stand in the first column? */
+HELPER bool is_documented(FILE *f, const char *clause)
+{
+	char line[2000];
+
+	rewind(f);
+	while (fgets(line, sizeof(line), f)) {
+		char *cell = line[0] == '|' ? strtok(line + 1, "|") : NULL, *at = cell ? strstr(cell, clause) : NULL;
+
+		if (at && (at[strlen(clause)] < '0' || at[strlen(clause)] > '9'))
+			return true;
+	}
+	return false;
+}
+
+static struct {
+	const struct scenario *rows;
+	size_t n;
+} whole;
+
+HELPER void every_difference_is_documented(void **state)
+{
+	const char *source = getenv("PINFOLD_SOURCE");
+	char path[600];
+	FILE *f;
+
+	(void)state;
+	if (!source) {
+		print_message("skipped: PINFOLD_SOURCE does not say where doc/differences.md is\n");
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/doc/differences.md", source);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	for (size_t i = 0; i < whole.n; i++)
+		if (whole.rows[i].differs && !is_documented(f, whole.rows[i].differs))
+			fail_msg("%s: no %s in doc/differences.md", whole.rows[i].name, whole.rows[i].differs);
+	fclose(f);
+}
+
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 /* On several CPUs the kernel's caches of pages hold references now and then, and it copies what it would reuse (W10). */
@@ -304,7 +344,7 @@ HELPER void open_direct_file(void)
 
 HELPER int run_table(const struct scenario *table, size_t n)
 {
-	struct CMUnitTest *tests = calloc(n * NR_WAYS, sizeof(*tests));
+	struct CMUnitTest *tests = calloc(n * NR_WAYS + 1, sizeof(*tests));
 	struct row *rows = calloc(n * NR_WAYS, sizeof(*rows));
 	size_t nr = 0;
 	int r;
@@ -324,6 +364,10 @@ HELPER int run_table(const struct scenario *table, size_t n)
 		snprintf(row->name, sizeof(row->name), "%s (Linux, %s)", row->c->name, row->way->name);
 		tests[nr++] = (struct CMUnitTest){ row->name, run_row, NULL, NULL, row };
 	}
+	whole.rows = table;
+	whole.n = n;
+	tests[nr++] = (struct CMUnitTest){ "every difference is documented", every_difference_is_documented, NULL, NULL,
+	                                   NULL };
 	r = _cmocka_run_group_tests("oracle", tests, nr, NULL, NULL);
 	free(tests);
 	free(rows);
