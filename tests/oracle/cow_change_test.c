@@ -5,8 +5,6 @@
  */
 #include "table.h"
 
-#define W(p) ((p) * PG)
-
 /* ---- changes under a pin ------------------------------------------------------------------------ */
 
 static void dontneed_under_a_pin(struct side *s)
@@ -122,7 +120,7 @@ static void force_writes_private_memory(struct side *s)
 	protect(s, P, 1, 1, PROT_NONE);
 	split(s);
 	for (unsigned p = 0; p < 3; p++)
-		say(s, "%ld ", act(s, C, FORCE_STORE, W(p), 0, 80 + (int)p));
+		say(s, "%ld ", act(s, C, FORCE_STORE, p * PG, 0, 80 + (int)p));
 	say(s, "%ld %ld ", load(s, C, 0), store(s, C, 0, 9));
 	protect(s, C, 0, 3, PROT_READ | PROT_WRITE);
 	protect(s, P, 0, 3, PROT_READ | PROT_WRITE);
@@ -236,4 +234,4 @@ static const struct scenario table[] = {
 	         PAGES_DIFFER("K6", "pinned other; another other; ", "pinned other; another same; ")),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, true)

@@ -2,8 +2,6 @@
 /* cow_test.c - the table of scenarios: fork, pins and references of a parent and its child. */
 #include "table.h"
 
-#define W(p) ((p) * PG)
-
 /* ---- fork --------------------------------------------------------------------------------------- */
 
 static void the_parent_writes_first(struct side *s)
@@ -280,7 +278,7 @@ static void a_copy_by_the_kernel_unshares(struct side *s)
 	say(s, "%ld ", copy_from(s, C, 0, 1));
 	say_same(s, "child", frame(s, C, 0), a);
 	say_same(s, "parent", frame(s, P, 0), a);
-	say(s, "%ld ", copy_to(s, P, W(1), 1, 77));
+	say(s, "%ld ", copy_to(s, P, PG, 1, 77));
 	say_pages(s, P, 2);
 	say_pages(s, C, 2);
 }
@@ -289,7 +287,7 @@ static void a_direct_read_breaks_the_sharing(struct side *s)
 {
 	fill_first(s);
 	split(s);
-	say(s, "%ld %ld ", act(s, P, DIRECT_READ), act(s, C, DIRECT_READ, W(5)));
+	say(s, "%ld %ld ", act(s, P, DIRECT_READ), act(s, C, DIRECT_READ, 5 * PG));
 	say_pages(s, P, 6);
 	say_pages(s, C, 6);
 }
@@ -395,4 +393,4 @@ static const struct scenario table[] = {
 	         .linux_pages = "parent same; ", .pages = "parent other; "),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, true)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * edge_test.c - the table of scenarios: lengths that are no pages, ends of the address space, populate at mapping, what one
- * side only knows; and ways of access side by side on one page.
+ * edge_test.c - the table of scenarios: lengths that are no pages, ends of the address space, populate at mapping, what
+ * one side only knows; and ways of access side by side on one page.
  */
 #include "table.h"
 
@@ -296,4 +296,4 @@ static const struct scenario table[] = {
 	         the_devices_page_is_wiped_in_the_child, ANON_PRIVATE),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, true)

@@ -552,4 +552,4 @@ static const struct scenario table[] = {
 	         a_reference_and_a_later_pin_that_copies, ANON_PRIVATE),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, true)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * folio_test.c - the table of scenarios: 2 MiB folios, transparent huge pages on the kernel: forks, pins, references and
- * changes of parts and of the whole.
+ * folio_test.c - the table of scenarios: 2 MiB folios, transparent huge pages on the kernel: forks, pins, references
+ * and changes of parts and of the whole.
  */
 #include "table.h"
 
@@ -432,4 +432,4 @@ static const struct scenario table[] = {
 	SCENARIO("a pin of an untouched folio", "U4 Z8 W13", a_pin_of_an_untouched_folio, HUGE_PRIVATE),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, true)

@@ -488,4 +488,4 @@ static const struct scenario table[] = {
 	SCENARIO("force store beside a child that ends", "W3 W10", force_store_beside_a_child_that_ends, ANON_PRIVATE),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, false)

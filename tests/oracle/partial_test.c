@@ -315,21 +315,29 @@ static void moving_across_a_hole(struct side *s)
 	say(s, "%ld %ld %ld ", load(s, P, 64), load(s, P, 65), load(s, P, 66));
 }
 
-#define TWO(name, clauses, fn) \
-	SCENARIO(name, clauses, fn, ANON_PRIVATE), SCENARIO(name " of a private file", clauses, fn, FILE_PRIVATE)
-
 static const struct scenario table[] = {
-	TWO("copies stop at a hole", "P1 P8 P14", copies_stop_at_a_hole),
-	TWO("copies stop where nothing is allowed", "P7 P14 V9", copies_stop_where_nothing_is_allowed),
-	TWO("copies stop at read-only memory", "P7 P14 V4", copies_to_read_only_memory_stop),
+	SCENARIO("copies stop at a hole", "P1 P8 P14", copies_stop_at_a_hole, ANON_PRIVATE),
+	SCENARIO("copies stop at a hole, a private file", "P1 P8 P14", copies_stop_at_a_hole, FILE_PRIVATE),
+	SCENARIO("copies stop where nothing is allowed", "P7 P14 V9",
+	         copies_stop_where_nothing_is_allowed, ANON_PRIVATE),
+	SCENARIO("copies stop where nothing is allowed, a private file", "P7 P14 V9",
+	         copies_stop_where_nothing_is_allowed, FILE_PRIVATE),
+	SCENARIO("copies stop at read-only memory", "P7 P14 V4", copies_to_read_only_memory_stop, ANON_PRIVATE),
+	SCENARIO("copies stop at read-only memory, a private file", "P7 P14 V4",
+	         copies_to_read_only_memory_stop, FILE_PRIVATE),
 	SCENARIO("copies stop at read-only shared memory", "P7 P14 V4", copies_to_read_only_memory_stop, ANON_SHARED),
 	SCENARIO("copies from write-only memory stop", "P7 V9 V10", copies_from_write_only_memory_stop, ANON_PRIVATE),
-	TWO("copies cross borders of mappings", "P14", copies_cross_borders_of_mappings),
+	SCENARIO("copies cross borders of mappings", "P14", copies_cross_borders_of_mappings, ANON_PRIVATE),
+	SCENARIO("copies cross borders of mappings, a private file", "P14",
+	         copies_cross_borders_of_mappings, FILE_PRIVATE),
 	SCENARIO("copies of no bytes", "A1", copies_of_nothing, ANON_PRIVATE),
 	SCENARIO("a copy that begins in a hole fails", "P8", copies_into_a_hole_from_its_end, ANON_PRIVATE),
 	SCENARIO("a copy reads untouched memory", "F5 P14", a_copy_reads_untouched_memory, ANON_PRIVATE),
 	SCENARIO("a copy reads untouched shared memory", "Z5 P14", a_copy_reads_untouched_memory, ANON_SHARED),
-	TWO("a copy does not change what a child sees", "W10 K5", a_copy_does_not_change_what_a_child_sees),
+	SCENARIO("a copy does not change what a child sees", "W10 K5",
+	         a_copy_does_not_change_what_a_child_sees, ANON_PRIVATE),
+	SCENARIO("a copy does not change what a child sees, a private file", "W10 K5",
+	         a_copy_does_not_change_what_a_child_sees, FILE_PRIVATE),
 	SCENARIO("a pin across a hole is none", "P8 P13", a_pin_across_a_hole, ANON_PRIVATE),
 	SCENARIO("a pin into read-only memory is none", "P7 P13 V4", a_pin_into_read_only_memory, ANON_PRIVATE),
 	SCENARIO("a pin into read-only shared memory is none", "P7 P13 V4", a_pin_into_read_only_memory, ANON_SHARED),
@@ -342,9 +350,12 @@ static const struct scenario table[] = {
 	SCENARIO("a pin at the end of all addresses is none", "A17", a_pin_at_the_end_of_user_space, ANON_PRIVATE),
 	SCENARIO("one page is pinned twice", "P12 K2 K15", one_page_is_pinned_twice, ANON_PRIVATE),
 	SCENARIO("unmapping what is not mapped", "M1", unmapping_what_is_not_mapped, ANON_PRIVATE),
-	TWO("protecting across a hole", "V4", protecting_across_a_hole),
+	SCENARIO("protecting across a hole", "V4", protecting_across_a_hole, ANON_PRIVATE),
+	SCENARIO("protecting across a hole, a private file", "V4", protecting_across_a_hole, FILE_PRIVATE),
 	SCENARIO("advice across a hole", "M2 K10", advice_across_a_hole, ANON_PRIVATE),
-	TWO("dontneed of what may not be touched", "M2", dontneed_of_what_may_not_be_touched),
+	SCENARIO("dontneed of what may not be touched", "M2", dontneed_of_what_may_not_be_touched, ANON_PRIVATE),
+	SCENARIO("dontneed of what may not be touched, a private file", "M2",
+	         dontneed_of_what_may_not_be_touched, FILE_PRIVATE),
 	SCENARIO("populate stops at a hole and keeps what it did", "F14 V16",
 	         populate_stops_at_a_hole_but_keeps_what_it_did, ANON_PRIVATE),
 	SCENARIO("populate of write-only memory", "F14 V9", populate_of_write_only_memory, ANON_PRIVATE),
@@ -356,4 +367,4 @@ static const struct scenario table[] = {
 	         DIFFERS("M3", "0 P 1,-11,-11,-11; 2 -11 4 ", "-14 P 1,2,-11,4; -11 -11 -11 ")),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, false)

@@ -44,7 +44,7 @@ struct command {
 struct side {
 	const char *name;
 	bool linux_side;
-	enum pinfold_window mode;
+	enum pinfold_window mode, child_mode;
 	bool direct; /* pinfold's file is */
 	enum memory memory;
 	enum who parent[PARTIES];
@@ -442,7 +442,7 @@ HELPER void split_from(struct side *s, enum who parent, enum who child)
 	if (s->linux_side)
 		assert_ok(act(s, parent, FORK, .arg = child));
 	else
-		s->s[child] = snapshot(s->m, &s->s[parent], s->mode);
+		s->s[child] = snapshot(s->m, &s->s[parent], s->child_mode);
 }
 
 HELPER void split(struct side *s)

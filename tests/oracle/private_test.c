@@ -364,4 +364,4 @@ static const struct scenario table[] = {
 	SCENARIO("force store at the end", "W5 P9", force_store_at_the_end, FILE_PRIVATE),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, true)

@@ -383,4 +383,4 @@ static const struct scenario table[] = {
 	SCENARIO("untouched shared memory has real pages", "Z5", untouched_shared_memory_has_real_pages, ANON_SHARED),
 };
 
-ORACLE_MAIN(table)
+ORACLE_MAIN(table, false)
