@@ -318,7 +318,7 @@ HELPER void every_difference_is_documented(void **state)
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-/* On several CPUs the kernel's caches of pages hold references now and then, and it copies what it would reuse (W10). */
+/* On several CPUs the kernel's caches of pages hold references now and then: it copies what it would reuse (W10). */
 HELPER void stay_on_one_cpu(void)
 {
 	cpu_set_t set;
@@ -372,8 +372,8 @@ HELPER int run_table(const struct scenario *table, size_t n, bool mixed)
 	}
 	whole.rows = table;
 	whole.n = n;
-	tests[nr++] = (struct CMUnitTest){ "every difference is documented", every_difference_is_documented, NULL, NULL,
-	                                   NULL };
+	tests[nr++] = (struct CMUnitTest){ .name = "every difference is documented",
+	                                   .test_func = every_difference_is_documented };
 	r = _cmocka_run_group_tests("oracle", tests, nr, NULL, NULL);
 	free(tests);
 	free(rows);
