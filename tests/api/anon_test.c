@@ -26,7 +26,7 @@ static void untouched_memory_reads_as_zeroes_without_a_frame(void **state)
 	end_both(m, &s);
 }
 
-/* Clauses Z2, Z4: by every call; no counter moves, and giving it back is nothing, however often. */
+/* Clauses Z2, Z4, R9: by every call; no counter moves, and giving it back is nothing, however often. */
 static void a_read_pin_of_untouched_memory_is_the_zero_page(void **state)
 {
 	const struct kind *k = *state;
@@ -229,7 +229,7 @@ static void pins_and_the_process_see_each_others_stores(void **state)
 	end_both(m, &s);
 }
 
-/* Clauses D6, V7, T21: nothing to write back: dirty is only a flag, long-term write pins are granted. */
+/* Clauses D6, V7, T21, M12: nothing to write back: dirty is only a flag, long-term write pins are granted. */
 static void anonymous_pages_are_never_counted_as_dirty(void **state)
 {
 	const struct kind *k = *state;
@@ -390,7 +390,7 @@ static void pins_across_mappings_stop_at_the_first_refusal(void **state)
 
 /* ---- changes of the mapping under a pin: group M ------------------------------------------------ */
 
-/* Clauses M1, R12: the holder keeps page and content, a new mapping there has another one. */
+/* Clauses M1, R12, F18: the holder keeps page and content, a new mapping there has another one. */
 static void munmap_leaves_the_holder_its_page(void **state)
 {
 	const struct kind *k = *state;

@@ -27,7 +27,7 @@ static void *store_in_turn(void *arg)
 	return NULL;
 }
 
-/* Header: no thread's store is half in the snapshot: of two that follow each other never the second alone. */
+/* Clause K11 as replaced: no thread's store is half in the snapshot: of two that follow each other never the second alone. */
 static void a_snapshot_is_the_memory_of_one_moment(void **state)
 {
 	const struct pair *k = *state;
@@ -116,7 +116,7 @@ static void *pin_and_compare(void *arg)
 	return NULL;
 }
 
-/* Clauses Q8, Q11, W10: whenever a pin is taken beside a snapshot, the page stays the process's. */
+/* Clauses Q8, Q11, Q12, Q14, W10: whenever a pin is taken beside a snapshot, the page stays the process's. */
 static void pins_beside_snapshots_stay_with_the_process(void **state)
 {
 	const struct pair *k = *state;

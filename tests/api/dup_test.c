@@ -138,7 +138,7 @@ static void siblings_keep_the_moment_they_were_made(void **state)
 
 /*
  * Clauses K2, K3, K12: a pinned page is copied for the child at once, whatever the pin is for; the parent stays with
- * it.  K6 as replaced: none but those that are pinned.
+ * it.  None but those that are pinned.
  */
 static void pinned_pages_stay_with_the_parent_and_are_copied_at_once(void **state)
 {
@@ -250,7 +250,7 @@ static void the_last_owner_writes_without_a_copy(void **state)
 	end_machine(m);
 }
 
-/* Clauses K12, U2: a reference is no pin: the page is shared, and the first writer of the two gets a copy. */
+/* Clauses K12, U2, W11: a reference is no pin: the page is shared, and the first writer of the two gets a copy. */
 static void a_referenced_page_is_shared_and_copied_by_who_writes(void **state)
 {
 	const struct pair *k = *state;
@@ -279,7 +279,7 @@ static void a_referenced_page_is_shared_and_copied_by_who_writes(void **state)
 	end_both(m, &p);
 }
 
-/* Clauses U1, U3, U9: a pin of what is shared has a page of its own first, and sees its owner's stores. */
+/* Clauses U1, U3, U9, U13, Q5: a pin of what is shared has a page of its own first, and sees its owner's stores. */
 static void a_pin_of_a_shared_page_unshares_it(void **state)
 {
 	const unsigned flags[] = { 0, FOLL_LONGTERM, FOLL_WRITE };

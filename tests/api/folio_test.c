@@ -29,7 +29,7 @@ static struct space filled_folios(struct pinfold *m, enum pinfold_window mode, u
 
 /* ---- mapped and pinned whole -------------------------------------------------------------------- */
 
-/* Clauses H1, H2: one pin call has all 512, in order and in one piece; each counts. */
+/* Clauses H1, H2, D9: one pin call has all 512, in order and in one piece; each counts. */
 static void a_folio_is_pinned_in_one_call(void **state)
 {
 	const struct kind *k = *state;
@@ -58,7 +58,7 @@ static void a_folio_is_pinned_in_one_call(void **state)
 	end_both(m, &s);
 }
 
-/* Clauses H9, H10: from the middle, in pieces, given back one by one; the wrong release is refused. */
+/* Clauses H9, H10, P10, D9: from the middle, in pieces, given back one by one; the wrong release is refused. */
 static void parts_of_a_folio_are_pinned_and_counted(void **state)
 {
 	const struct kind *k = *state;
@@ -195,7 +195,7 @@ static void a_fragmented_pool_gives_smaller_folios(void **state)
 
 /* ---- the mapping splits, the folio does not ----------------------------------------------------- */
 
-/* Clause H4: a part protected, unmapped, moved while a device has all of it: the same pages, nothing copied. */
+/* Clauses H4, U11: a part protected, unmapped, moved while a device has all of it: the same pages, nothing copied. */
 static void the_mapping_of_a_pinned_folio_splits_freely(void **state)
 {
 	const struct kind *k = *state;

@@ -106,7 +106,7 @@ static void no_pages_give_zero_whatever_the_address(void **state)
 }
 
 /*
- * Clauses A2, A16, A3 as replaced: every bit that is not a public flag is refused, 0 pages or not.
+ * Clauses A2, A3 and A10 as replaced, A4, A16, H3: every bit that is not a public flag is refused, 0 pages or not.
  */
 static void unknown_and_internal_flags_are_refused_by_every_call(void **state)
 {
@@ -235,7 +235,7 @@ static void ranges_that_overflow_or_are_negative_are_refused(void **state)
 	world_end(&w);
 }
 
-/* Header: no mm is -EFAULT; a dead or missing one -EINVAL. */
+/* Clause A22 as replaced: a dead mm is -EINVAL, as a missing one; a thread without one gets -EFAULT. */
 static void a_thread_without_mm_gets_efault(void **state)
 {
 	struct page *pages[1];
@@ -468,7 +468,7 @@ static void anon_is_refused_on_a_file(void **state)
 	world_end(&w);
 }
 
-/* Clauses V7, V8: long-term write pins of a file that commits are refused; others are not. */
+/* Clauses V7, V8, Q5, A12 as replaced: long-term write pins of a file that commits are refused; others are not. */
 static void longterm_write_pins_of_file_pages_are_refused(void **state)
 {
 	struct page *page, *again;
@@ -512,7 +512,7 @@ static void longterm_write_pins_of_memory_files_are_granted(void **state)
 	world_end(&w);
 }
 
-/* Clauses V9, V10 as replaced, V11: rights are the VMA's, populated or not, fast or slow. */
+/* Clauses V9, V10 as replaced, V11, Q4: rights are the VMA's, populated or not, fast or slow. */
 static void reading_wants_read_right_or_force(void **state)
 {
 	const int prots[] = { PINFOLD_PROT_NONE, PINFOLD_PROT_WRITE };
@@ -650,7 +650,7 @@ static void unlocked_and_fast_leave_no_lock_behind(void **state)
 	world_end(&w);
 }
 
-/* Clauses L10, L11, L12, A23, A24: 0 at once, the read started, the page there after progress. */
+/* Clauses L10, L11, L12, A23: 0 at once, the read started, the page there after progress. */
 static void nowait_gives_zero_and_the_page_comes_by_itself(void **state)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -724,7 +724,7 @@ static void prefetched_pages_are_there_without_another_read(void **state)
 
 /* ---- counting: group R, decision D3 ---------------------------------------------------------- */
 
-/* Clause R5 as replaced: each release is refused where its count is zero, and changes nothing. */
+/* Clauses R1, R2, R5, D1 as replaced: each release is refused where its count is zero, and changes nothing. */
 static void a_release_meant_for_the_other_count_is_refused(void **state)
 {
 	struct page *page;
@@ -750,7 +750,7 @@ static void a_release_meant_for_the_other_count_is_refused(void **state)
 	world_end(&w);
 }
 
-/* Header: a list stops nowhere, every good entry is released, the first error is returned. */
+/* Clauses D2, D11 as replaced: a list stops nowhere, every good entry is released, the first error is returned. */
 static void a_bad_entry_in_a_list_does_not_keep_the_others(void **state)
 {
 	int (*const put[])(struct page **, unsigned long) = {
@@ -777,7 +777,7 @@ static void a_bad_entry_in_a_list_does_not_keep_the_others(void **state)
 	world_end(&w);
 }
 
-/* Issue 2, bad input: foreign pages. */
+/* Clause D11 as replaced: NULL and foreign pages. */
 static void what_is_not_a_page_is_refused(void **state)
 {
 	struct page *page, *bad[6];
@@ -827,7 +827,7 @@ static void two_machines_keep_their_pages_apart(void **state)
 	world_end(&a);
 }
 
-/* Clause R10, R7: many pins of one page. */
+/* Clauses R8, R10: many pins of one page. */
 static void one_page_can_be_pinned_many_times(void **state)
 {
 	struct page *pages[64];
@@ -921,7 +921,7 @@ static void pages_are_released_by_any_thread_and_after_the_mm(void **state)
 	world_end(&w);
 }
 
-/* Clauses D3, D4, D5, D12: dirty before the release; a dirty page is not dirtied twice. */
+/* Clauses D3, D4: a dirty page is not dirtied twice. */
 static void the_dirty_releases_mark_each_page_once(void **state)
 {
 	struct page *pages[4];
@@ -943,7 +943,7 @@ static void the_dirty_releases_mark_each_page_once(void **state)
 }
 
 /*
- * Design 3.1, D replaced (O-3): a write pin counts as dirty when it is taken: no release can fail.
+ * Clauses F7, D7 as replaced: a write pin counts as dirty when it is taken: no release can fail.
  */
 static void a_write_pin_is_counted_as_dirty_when_it_is_taken(void **state)
 {

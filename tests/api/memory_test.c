@@ -90,7 +90,7 @@ static void places_are_found_inside_the_stretch(void **state)
 	end_both(m, &s);
 }
 
-/* Header, P14: copies go across mappings of all sorts and end at the first hole. */
+/* Clause P14: copies go across mappings of all sorts and end at the first hole. */
 static void copies_cross_mappings_and_end_at_a_hole(void **state)
 {
 	const struct kind *k = *state;
@@ -139,7 +139,7 @@ static void shared_memory_goes_with_its_last_mapping(void **state)
 	end_both(m, &s);
 }
 
-/* Header, F12: POPULATE takes frames where the process may write, and there is no fault afterwards. */
+/* Clause F12: POPULATE takes frames where the process may write, and there is no fault afterwards. */
 static void populate_makes_pages_where_the_process_may_write(void **state)
 {
 	const struct kind *k = *state;
@@ -173,7 +173,7 @@ static void populate_makes_pages_where_the_process_may_write(void **state)
 	end_both(m, &s);
 }
 
-/* Clause F14: POPULATE_READ maps the zero page, POPULATE_WRITE a page; the errors; the part before them is done. */
+/* Clauses F14, V16: POPULATE_READ maps the zero page, POPULATE_WRITE a page; the errors; the part before them is done. */
 static void populate_advice_reads_or_writes(void **state)
 {
 	const struct kind *k = *state;

@@ -183,7 +183,7 @@ static void fixed_replaces_what_is_at_the_new_place(void **state)
 	end_both(m, &s);
 }
 
-/* Header, M3: DONTUNMAP: the pages are at the new place, the old one stays and is empty. */
+/* Clause M3: DONTUNMAP: the pages are at the new place, the old one stays and is empty. */
 static void dontunmap_leaves_an_empty_mapping_behind(void **state)
 {
 	const struct kind *k = *state;

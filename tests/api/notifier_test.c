@@ -157,7 +157,7 @@ static void touch_all(struct world *w)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* N1, N2 */
+/* Clauses N1, N2. */
 static void unmapping_and_protecting_are_told(void **state)
 {
 	struct recorder r;
@@ -182,7 +182,7 @@ static void unmapping_and_protecting_are_told(void **state)
 	world_end(&w);
 }
 
-/* N2: a pin changes nothing of it, and the page stays its holder's. */
+/* Clause N2: a pin changes nothing of it, and the page stays its holder's. */
 static void what_is_pinned_is_told_too(void **state)
 {
 	struct recorder r;
@@ -203,7 +203,7 @@ static void what_is_pinned_is_told_too(void **state)
 	world_end(&w);
 }
 
-/* N1 */
+/* Clause N1. */
 static void pins_tell_nothing(void **state)
 {
 	struct recorder r;
@@ -233,7 +233,7 @@ static void reclaim_all(struct world *w)
 		;
 }
 
-/* N2; each mm that shows the page is told. */
+/* Clause N2: each mm that shows the page is told. */
 static void eviction_is_told_to_every_mm(void **state)
 {
 	struct recorder r, other;
@@ -781,7 +781,7 @@ static void who_unregisters_waits_for_callbacks(void **state)
 	world_end(&w);
 }
 
-/* N1: read_begin, change, read_retry. */
+/* Clause N1: read_begin, change, read_retry. */
 static void a_sequence_stands_until_its_range_changes(void **state)
 {
 	struct mmu_interval_notifier low = { 0 }, high = { 0 };
@@ -810,7 +810,7 @@ static void a_sequence_stands_until_its_range_changes(void **state)
 	world_end(&w);
 }
 
-/* N1: and a reader that comes in the middle of a change waits for its end. */
+/* Clause N1: and a reader that comes in the middle of a change waits for its end. */
 static void read_begin_waits_for_changes_under_way(void **state)
 {
 	struct mmu_interval_notifier mni = { 0 };
@@ -922,7 +922,7 @@ static void store_words(struct own *o, unsigned pages, uint64_t v)
 		assert_ok(store_word(o, p, v + p));
 }
 
-/* N1 */
+/* Clause N1. */
 static void a_snapshot_is_told_to_the_mm_it_is_taken_of(void **state)
 {
 	struct recorder r;
@@ -941,7 +941,7 @@ static void a_snapshot_is_told_to_the_mm_it_is_taken_of(void **state)
 	own_end(&o);
 }
 
-/* N3: told to the mm whose page is replaced, and to no other. */
+/* Clause N3: told to the mm whose page is replaced, and to no other. */
 static void a_copy_on_write_is_told(void **state)
 {
 	struct recorder r, child;
@@ -961,7 +961,7 @@ static void a_copy_on_write_is_told(void **state)
 	own_end(&o);
 }
 
-/* N3 */
+/* Clause N3. */
 static void unsharing_for_a_read_pin_is_told(void **state)
 {
 	struct recorder r;
@@ -983,7 +983,7 @@ static void unsharing_for_a_read_pin_is_told(void **state)
 	own_end(&o);
 }
 
-/* N3: whoever was shown the zero page, or a page of a file, is told when a page of its own comes there. */
+/* Clause N3: whoever was shown the zero page, or a page of a file, is told when a page of its own comes there. */
 static void a_first_store_is_told_to_who_has_read(void **state)
 {
 	struct recorder r;
@@ -1009,7 +1009,7 @@ static void a_first_store_is_told_to_who_has_read(void **state)
 	own_end(&o);
 }
 
-/* N1: where pages go away from, not where they come to. */
+/* Clause N1: where pages go away from, not where they come to. */
 static void a_move_is_told(void **state)
 {
 	unsigned long to;
@@ -1086,7 +1086,7 @@ static void the_old_page_is_there_at_start_and_gone_at_end(void **state)
 	own_end(&o);
 }
 
-/* N3: the copy is there at the end, for the fast path too. */
+/* Clause N3: the copy is there at the end, for the fast path too. */
 static void the_copy_is_there_at_end(void **state)
 {
 	struct gate gate = { 0 };
@@ -1284,7 +1284,7 @@ static void change_file(struct device *d, struct world *w, unsigned i)
 	}
 }
 
-/* N1: without pins a device's view of a file is never that of another page, or of none. */
+/* Clause N1: without pins a device's view of a file is never that of another page, or of none. */
 static void a_device_follows_a_file(void **state)
 {
 	uint64_t since = now_ms();
@@ -1409,7 +1409,7 @@ static void follow_memory(struct own *o, int advice)
 	device_end(&d);
 }
 
-/* N1, N3: nor is its view of memory of the mm's own ever older than the last store or DONTNEED. */
+/* Clauses N1, N3: nor is its view of memory of the mm's own ever older than the last store or DONTNEED. */
 static void a_device_follows_memory_through_snapshots(void **state)
 {
 	struct own o;

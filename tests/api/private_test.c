@@ -320,7 +320,7 @@ static void a_dump_reads_private_pages_of_a_file(void **state)
 	end_private(&w, &s);
 }
 
-/* Header, F12: POPULATE of a private writable mapping makes the copies, of a read-only one it does not. */
+/* Clause F12: POPULATE of a private writable mapping makes the copies, of a read-only one it does not. */
 static void populate_copies_what_is_private_and_writable(void **state)
 {
 	const struct kind *k = *state;
@@ -343,7 +343,7 @@ static void populate_copies_what_is_private_and_writable(void **state)
 	end_private(&w, &s);
 }
 
-/* Clause F14: the results of POPULATE_READ and POPULATE_WRITE, and what was done before an error stays. */
+/* Clauses F14, V16: the results of POPULATE_READ and POPULATE_WRITE, and what was done before an error stays. */
 static void populate_advice_tells_errors_as_linux(void **state)
 {
 	const struct kind *k = *state;

@@ -201,6 +201,7 @@ static slot_t *anon_page(struct world *w, unsigned long *addr)
 	return pt_slot(leaf_of(w->mm, *addr), *addr);
 }
 
+/* Clause U12 as replaced. */
 static void a_right_to_a_page_that_is_not_the_mms_own_breaks_I6(void **state)
 {
 	struct world *w = *state;

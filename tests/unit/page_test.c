@@ -52,6 +52,7 @@ static uint64_t fill(struct page *p, uint64_t unit, uint64_t step)
 	return got;
 }
 
+/* Clauses R6, R7: at a field's guard one more is refused; taking off lets in again. */
 static void guard_refuses_and_undoes(void **state)
 {
 	static const struct {
