@@ -70,12 +70,20 @@ static void the_zero_page_is_one_for_all_mms(void **state)
 	end_both(m, &b);
 }
 
-/* Clauses Z2, Z3: arrays with zero pages among others are given back blindly. */
+static void *put_in_a_new_thread(void *page)
+{
+	return (void *)(intptr_t)put_user_pages((struct page **)&page, 1);
+}
+
+/* Clauses Z2, Z3: arrays with zero pages among others are given back blindly, by any call and any thread. */
 static void arrays_with_zero_pages_are_put_blindly(void **state)
 {
 	const struct kind *k = *state;
 	struct pinfold *m = MACHINE();
 	struct space s = new_space(m, k->window);
+	int (*const put[])(struct page **, unsigned long) = {
+		put_user_pages, put_user_pages_dirty, put_user_pages_dirty_lock
+	};
 	struct page *pages[6];
 
 	map_anon(&s, 0, 6, RW, PRIVATE);
@@ -88,11 +96,15 @@ static void arrays_with_zero_pages_are_put_blindly(void **state)
 		assert_ptr_equal(pages[0], pages[2]);
 		assert_ptr_equal(pages[0], pages[3]);
 		assert_true(is_filled(page_address(pages[4]), 1, 4));
-		assert_ok(put_user_pages(pages, 6));
+		assert_ok(put[c % 3](pages, 6));
 		assert_int_equal(now_pinned(m), 0);
 	}
 	assert_int_equal(put_user_page(pages[1]), -EINVAL);
 	assert_ok(put_user_page(pages[0]));
+	assert_null(in_thread(put_in_a_new_thread, pages[0]));
+	assert_ok(get_page(pages[0]));
+	assert_int_equal(stats_of(m).refs, 0);
+	assert_ok(put_page(pages[0]));
 	end_both(m, &s);
 }
 

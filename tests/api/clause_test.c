@@ -459,7 +459,10 @@ static void change(struct space *s, uint64_t *seed)
 	}
 }
 
-/* Clauses F2, Q2, Q4, Q10, Q9 as replaced: a pin has the page of its address, or none, whatever goes meanwhile. */
+/*
+ * Clause F2: a pin has the page of its address, or none, whatever goes meanwhile.  (What the lockless walk must look at
+ * again is a matter of nanoseconds: a model finds it, this does not.)
+ */
 static void pins_beside_changes_are_of_the_page_that_was_asked_for(void **state)
 {
 	const struct kind *k = *state;

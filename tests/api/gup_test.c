@@ -235,6 +235,42 @@ static void ranges_that_overflow_or_are_negative_are_refused(void **state)
 	world_end(&w);
 }
 
+struct late {
+	struct mm_struct *mm;
+	_Atomic int stage;
+	long r;
+};
+
+static void *pin_when_the_mm_is_gone(void *arg)
+{
+	struct late *l = arg;
+	struct page *page;
+
+	l->r = pinfold_use_mm(l->mm);
+	atomic_store(&l->stage, 1);
+	if (wait_for(&l->stage, 2) && !l->r)
+		l->r = get_user_pages_unlocked(PG, 1, &page, 0);
+	return NULL;
+}
+
+/* Clause A22 as replaced: also for a thread whose mm another one destroyed. */
+static void a_thread_whose_mm_is_gone_gets_einval(void **state)
+{
+	struct late l = { .r = 0 };
+	pthread_t t;
+	struct world w;
+
+	WORLD(w, *state);
+	assert_ok(pinfold_mm_create(w.m, PINFOLD_WINDOW_NONE, &l.mm));
+	assert_ok(pthread_create(&t, NULL, pin_when_the_mm_is_gone, &l));
+	assert_true(wait_for(&l.stage, 1));
+	assert_ok(pinfold_mm_destroy(l.mm));
+	atomic_store(&l.stage, 2);
+	assert_ok(pthread_join(t, NULL));
+	assert_int_equal(l.r, -EINVAL);
+	world_end(&w);
+}
+
 /* Clause A22 as replaced: a dead mm is -EINVAL, as a missing one; a thread without one gets -EFAULT. */
 static void a_thread_without_mm_gets_efault(void **state)
 {
@@ -391,6 +427,11 @@ static void the_fast_part_is_kept_when_the_slow_part_fails(void **state)
 	assert_int_equal(get_user_pages_fast(w.at, 6, 0, pages), 3);
 	assert_int_equal(pinned(&w), 3);
 	assert_ok(put_user_pages(pages, 3));
+	/* all three are the lockless part's now, and the slow part has none */
+	assert_int_equal(get_user_pages_fast(w.at, 6, 0, pages), 3);
+	assert_int_equal(pinned(&w), 3);
+	assert_ok(put_user_pages(pages, 3));
+	assert_int_equal(get_user_pages_fast(w.at + 3 * PG, 3, 0, pages), -EFAULT);
 	world_end(&w);
 }
 
@@ -1247,6 +1288,7 @@ int main(void)
 		PLAIN(longterm_without_an_array_is_refused),
 		PLAIN(locked_with_vmas_or_not_one_is_refused),
 		PLAIN(ranges_that_overflow_or_are_negative_are_refused),
+		PLAIN(a_thread_whose_mm_is_gone_gets_einval),
 		PLAIN(a_thread_without_mm_gets_efault),
 		PLAIN(without_the_mmap_lock_the_plain_calls_are_refused),
 		WINDOWS(arrays_inside_a_window_are_refused),

@@ -775,6 +775,7 @@ static int check_bug(size_t b)
 	return bad;
 }
 
+/* Clauses Q10, R6, R12, R5 as replaced. */
 int main(int argc, char **argv)
 {
 	bool one_bug = argc > 2 && !strcmp(argv[1], "-b");
