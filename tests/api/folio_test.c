@@ -413,6 +413,27 @@ static void a_store_to_a_shared_folio_copies_one_page(void **state)
 	end_both(m, &c);
 }
 
+/* Clause W11: what a reference holds of a folio that was shared is copied by who writes, though nobody else maps it. */
+static void a_referenced_folio_that_was_shared_is_copied_by_who_writes(void **state)
+{
+	const struct pair *k = *state;
+	struct pinfold *m = MACHINE();
+	struct space p = filled_folios(m, k->parent, 1), c;
+	struct page *ref = pin_at(&p, 77, 0);
+
+	assert_ok(get_page(ref));
+	assert_ok(put_user_page(ref));
+	poke(&p, 77 * PG, 5); /* never shared: in place */
+	assert_int_equal(*device_word(ref), 5);
+	c = snapshot(m, &p, k->child);
+	end_space(&c);
+	put_pages(&p, 2, 77, 1);
+	assert_int_equal(*device_word(ref), 5);
+	assert_true(pages_are(&p, 2, 77, 1) && pages_are(&p, 1, 76, 1) && pages_are(&p, 1, 78, 1));
+	assert_ok(put_page(ref));
+	end_both(m, &p);
+}
+
 /* Clause W10: the only one left that maps it writes to the folio as it is, and has it in one piece. */
 static void the_last_owner_keeps_the_folio(void **state)
 {
@@ -457,6 +478,7 @@ int main(void)
 		PAIRS(a_snapshot_copies_only_the_pinned_pages_of_a_folio),
 		PAIRS(a_pinned_page_is_copied_though_its_mapping_was_split),
 		PAIRS(a_store_to_a_shared_folio_copies_one_page),
+		PAIRS(a_referenced_folio_that_was_shared_is_copied_by_who_writes),
 		PAIRS(the_last_owner_keeps_the_folio),
 	};
 
