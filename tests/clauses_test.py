@@ -24,15 +24,15 @@ static void the_first_holds(struct side *s)
 {
 }
 
-\tSCENARIO("forks share", "A1 B1", fork_shares),
+\tSCENARIO("forks share (both)", "A1 B1", fork_shares),
 
 /* Clause B1: by itself. */
 int main(void)
 """
 RESULTS = {"debug": {"api-a_test": {"passed": ["both_hold (pool)", "both_hold (extent)", "the_first_holds",
-                                               "forks share", ""], "failed": [], "skipped": []}},
+                                               "forks share (both)", ""], "failed": [], "skipped": []}},
            "poor": {"api-a_test": {"passed": ["both_hold (pool)", "the_first_holds"], "failed": [],
-                                   "skipped": [["both_hold (extent)", "no window"], ["forks share", "no fork"]]}}}
+                                   "skipped": [["both_hold (extent)", "no window"], ["forks share (both)", "no fork"]]}}}
 count = 0
 
 
