@@ -37,8 +37,9 @@ struct mm_struct *held_mm(int *err)
 
 void faultin_lock(struct faultin *fi)
 {
-	/* A thread that holds another mm's lock: as for sections, waiting writers must not close a circle. */
-	if (current.mmap_held)
+	/* A thread that holds another mm's lock, or a section, for which a freeze waits: waiting writers must not close a
+	 * circle (locking.md). */
+	if (current.mmap_held || current.nr_sections)
 		host_read_lock_nested(&fi->mm->mmap_lock);
 	else
 		host_read_lock(&fi->mm->mmap_lock);

@@ -615,49 +615,61 @@ static void *commit(void *arg)
 	return pinfold_commit(((struct world *)arg)->file, 0, 0, NULL) ? NULL : arg;
 }
 
-/*
- * Clause L2, decision D11: at the limit of dirty pages a call waits for a commit, which waits for a section, whose holder
- * waits for the mmap lock behind a writer: the call has dropped it, and all come through.
- */
+/* At the limit of dirty pages a call waits for a commit, which waits for a section, whose holder waits for the mmap lock
+ * behind a writer. */
+static void wait_for_room_by(enum call call, bool keep, const struct kind *k)
+{
+	struct job j = { .call = call, .n = 1, .flags = FOLL_WRITE, .keep = keep };
+	struct section sec = { .inside = 0 };
+	struct scene s;
+	struct writer writer;
+	pthread_t holder, committer;
+	void *r;
+
+	WORLD(s.w, k, .dirty_limit = 8 * PG, .deadline_ms = 20000);
+	sec.w = &s.w;
+	assert_ok(pthread_create(&holder, NULL, hold_section, &sec));
+	assert_true(wait_for(&sec.inside, 1));
+	for (unsigned p = 1; p < 8; p++)
+		store_page(&s.w, 1, p);
+	j.s = &s;
+	j.at = s.w.at + 9 * PG;
+	j.vec = frame_vector_create(1);
+	assert_ok(pthread_create(&j.thread, NULL, job_run, &j));
+	nap_ms(20); /* waits for room */
+	writer_start(&writer, s.w.mm);
+	assert_ok(pthread_create(&committer, NULL, commit, &s.w));
+	nap_ms(20); /* waits for the section */
+	atomic_store(&sec.go, 1);
+	job_wait(&j);
+	assert_ok(pthread_join(committer, &r));
+	assert_ptr_equal(r, &s.w);
+	assert_ok(pthread_join(holder, &r));
+	assert_ptr_equal(r, &sec);
+	assert_ok(pthread_join(writer.thread, NULL));
+	assert_int_equal(sec.r, 0);
+	assert_int_equal(j.got, j.call == FIXUP ? 0 : 1);
+	assert_int_equal(j.held, keep || j.call == FIXUP || (j.call < FIXUP && j.locked));
+	job_end(&j, (const unsigned[]){ 9 });
+	world_end(&s.w);
+}
+
+/* Clause L2, decision D11: the call has dropped the lock, and all come through. */
 static void room_is_waited_for_without_the_lock(void **state)
 {
 	static const enum call calls[] = { LOCKED, REMOTE, FIXUP, UNLOCKED, FAST };
 
-	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct job j = { .call = calls[i], .n = 1, .flags = FOLL_WRITE };
-		struct section sec = { .inside = 0 };
-		struct scene s;
-		struct writer writer;
-		pthread_t holder, committer;
-		void *r;
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		wait_for_room_by(calls[i], false, *state);
+}
 
-		WORLD(s.w, *state, .dirty_limit = 8 * PG, .deadline_ms = 20000);
-		sec.w = &s.w;
-		assert_ok(pthread_create(&holder, NULL, hold_section, &sec));
-		assert_true(wait_for(&sec.inside, 1));
-		for (unsigned p = 1; p < 8; p++)
-			store_page(&s.w, 1, p);
-		j.s = &s;
-		j.at = s.w.at + 9 * PG;
-		j.vec = frame_vector_create(1);
-		assert_ok(pthread_create(&j.thread, NULL, job_run, &j));
-		nap_ms(20); /* waits for room */
-		writer_start(&writer, s.w.mm);
-		assert_ok(pthread_create(&committer, NULL, commit, &s.w));
-		nap_ms(20); /* waits for the section */
-		atomic_store(&sec.go, 1);
-		job_wait(&j);
-		assert_ok(pthread_join(committer, &r));
-		assert_ptr_equal(r, &s.w);
-		assert_ok(pthread_join(holder, &r));
-		assert_ptr_equal(r, &sec);
-		assert_ok(pthread_join(writer.thread, NULL));
-		assert_int_equal(sec.r, 0);
-		assert_int_equal(j.got, j.call == FIXUP ? 0 : 1);
-		assert_int_equal(j.held, j.call == FIXUP || (j.call < FIXUP && j.locked));
-		job_end(&j, (const unsigned[]){ 9 });
-		world_end(&s.w);
-	}
+/* Clause L1, decision D11: the call keeps the lock; the section's holder is not held off by the writer that waits for it. */
+static void room_is_waited_for_under_the_lock(void **state)
+{
+	static const enum call calls[] = { LOCKED, REMOTE, FIXUP };
+
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		wait_for_room_by(calls[i], true, *state);
 }
 
 int main(void)
@@ -676,6 +688,7 @@ int main(void)
 		EACH(nowait_keeps_the_lock_and_waits_for_nobody),
 		EACH(a_lock_held_for_writing_may_not_be_dropped),
 		EACH(room_is_waited_for_without_the_lock),
+		EACH(room_is_waited_for_under_the_lock),
 	};
 
 	return world_main(tests);
