@@ -41,6 +41,19 @@ static unsigned take_word(struct table *leaf, uint64_t w)
 	return i;
 }
 
+/*
+ * A range that was counted on its pages before it was confirmed.  They are pinned; but if the table went to another mm before
+ * its slots were read, they are that mm's.
+ */
+static bool keep_counted(const struct mm_struct *mm, uint64_t seq, struct page **pages, unsigned n)
+{
+	count_own(RANGE_PAGES_IN, n); /* who counted them has noted them as moved */
+	if (likely(atomic_load(&mm->table_seq) == seq))
+		return true;
+	put_user_pages(pages, n);
+	return false;
+}
+
 /* One leaf's part of a range.  False: nothing is pinned. */
 static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsigned flags, struct page **pages,
                      struct pinfold_range_part *part)
@@ -70,9 +83,7 @@ static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsig
 	/* A slot changed, this or another, or the table is somebody else's now. */
 	w = atomic_exchange(&leaf->range[at], 0);
 	part->table = NULL; /* counted on the pages, if at all */
-	if (w & RANGE_COUNTED)
-		count_own(RANGE_PAGES_IN, n); /* who counted them has noted them as moved */
-	return w & RANGE_COUNTED;
+	return (w & RANGE_COUNTED) && keep_counted(mm, seq, pages, n);
 }
 
 /* The first range of a leaf: from now on its slots change in the way that ranges need. */

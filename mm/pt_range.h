@@ -12,7 +12,8 @@
  *   pin:    1 reads the version (even) and the slots, notes their pages       slot_set():  a version odd (full barrier)
  *           2 word 0 to this one (full barrier)                                            b words that cover the slot:
  *           3 version still that?  pinned                                                    of this version: counted;
- *             no: takes the word back, looks what it was                                     of another: cancelled
+ *             no: takes the word back; if it was COUNTED and the                             of another: cancelled
+ *             table is still the mm's, pinned
  *   unpin:  takes the word back; if it was COUNTED, puts the pages                         c slot changes, version even
  *
  * 2 before b in the order of both: the word is counted (its pages are those the slots show, as no slot changed since 1),
