@@ -62,7 +62,8 @@ static bool pin_part(struct mm_struct *mm, unsigned long addr, unsigned n, unsig
 	struct table *leaf = gup_leaf(mm, addr, seq);
 	unsigned at;
 
-	if (!leaf || !atomic_load_explicit(&leaf->ranged, memory_order_relaxed))
+	/* Acquire: a slot that changed before the version told of it is seen changed. */
+	if (!leaf || !atomic_load_explicit(&leaf->ranged, memory_order_acquire))
 		return false;
 	version = atomic_load_explicit(&leaf->version, memory_order_acquire);
 	/* Acquire: partner of slot_set(). */
@@ -96,7 +97,7 @@ static bool allow_ranges(struct mm_struct *mm, unsigned long addr)
 	if (pt_lock(mm, addr, &pos)) {
 		done = !pos.huge && !pos.shared && !atomic_load_explicit(&pos.table->ranged, memory_order_relaxed);
 		if (done)
-			atomic_store_explicit(&pos.table->ranged, 1, memory_order_relaxed);
+			atomic_store_explicit(&pos.table->ranged, 1, memory_order_release);
 		pt_unlock(&pos);
 	}
 	call_end();
