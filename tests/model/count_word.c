@@ -280,7 +280,7 @@ static uint64_t change(enum prim what, uint64_t *old, uint64_t arg, const uint64
 	case SUB: return was - arg;
 	case OR: return was | arg;
 	case AND: return was & arg;
-	case STORE: return arg;
+	case STORE: case EXCHANGE: return arg;
 	case CAS: case CAS_WEAK: return *ok ? arg : was;
 	default: return was;
 	}

@@ -16,16 +16,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum prim { LOAD, STORE, ADD, SUB, OR, AND, CAS, CAS_WEAK };
+enum prim { LOAD, STORE, ADD, SUB, OR, AND, CAS, CAS_WEAK, EXCHANGE };
 
 /* One atomic operation of a function `in`.  What the object held; a CAS: whether it was done, with *expected. */
 static uint64_t prim(enum prim what, const volatile void *object, size_t size, uint64_t arg, uint64_t *expected,
                      memory_order order, const char *in);
 
+#define SHARED_TOOL static inline __attribute__((unused))
+
+/* A call: some do not want to know. */
+SHARED_TOOL bool cas_done(uint64_t r)
+{
+	return r;
+}
+
 #undef atomic_load
 #undef atomic_load_explicit
 #undef atomic_store
 #undef atomic_store_explicit
+#undef atomic_exchange
 #undef atomic_fetch_add
 #undef atomic_fetch_add_explicit
 #undef atomic_fetch_sub
@@ -44,6 +53,7 @@ static uint64_t prim(enum prim what, const volatile void *object, size_t size, u
 #define atomic_load_explicit(o, m) ((__typeof__(*(o)))PRIM(LOAD, o, 0, NULL, m))
 #define atomic_store(o, v) ((void)PRIM(STORE, o, v, NULL, SEQ))
 #define atomic_store_explicit(o, v, m) ((void)PRIM(STORE, o, v, NULL, m))
+#define atomic_exchange(o, v) PRIM(EXCHANGE, o, v, NULL, SEQ)
 #define atomic_fetch_add(o, v) PRIM(ADD, o, v, NULL, SEQ)
 #define atomic_fetch_add_explicit(o, v, m) PRIM(ADD, o, v, NULL, m)
 #define atomic_fetch_sub(o, v) PRIM(SUB, o, v, NULL, SEQ)
@@ -52,12 +62,10 @@ static uint64_t prim(enum prim what, const volatile void *object, size_t size, u
 #define atomic_fetch_or_explicit(o, v, m) PRIM(OR, o, v, NULL, m)
 #define atomic_fetch_and(o, v) PRIM(AND, o, v, NULL, SEQ)
 #define atomic_fetch_and_explicit(o, v, m) PRIM(AND, o, v, NULL, m)
-#define atomic_compare_exchange_strong(o, e, v) (PRIM(CAS, o, v, e, SEQ) != 0)
+#define atomic_compare_exchange_strong(o, e, v) cas_done(PRIM(CAS, o, v, e, SEQ))
 #define atomic_compare_exchange_strong_explicit(o, e, v, m, f) (PRIM(CAS, o, v, e, m) != 0)
 #define atomic_compare_exchange_weak(o, e, v) (PRIM(CAS_WEAK, o, v, e, SEQ) != 0)
 #define atomic_compare_exchange_weak_explicit(o, e, v, m, f) (PRIM(CAS_WEAK, o, v, e, m) != 0)
-
-#define SHARED_TOOL static inline __attribute__((unused))
 
 SHARED_TOOL uint64_t read_object(const volatile void *o, size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fast_pin.h - fast_pin.c's machinery: the code under test, the memory that its threads share, atomic operations with store
- * buffers and seeded bugs, and what the included code calls.
+ * fast_pin.h - the machinery of fast_pin.c and range_pin.c: the code under test, the memory that threads share, atomic
+ * operations with store buffers, and seeded bugs.
  *
  * Memory order.  Each thread has a store buffer.  A store that is not seq_cst waits in it and becomes visible at some later
  * step: not before what the thread stored to the same object earlier and, if it is a release, not before anything that it
@@ -18,6 +18,8 @@
 
 #undef TABLE_SLOTS
 #define TABLE_SLOTS 2u
+#undef TABLE_RANGES
+#define TABLE_RANGES 2u
 
 /* What the included code calls and this file stands for. */
 #define host_lock(l) ((void)(l))
@@ -40,21 +42,31 @@
 #define gup_check model_gup_check
 #define pin_range model_pin_range
 #define vmstat_attach model_vmstat_attach
+#define records_of_words model_records_of_words
+#define registry_attach model_registry_attach
+#define put_user_pages model_put_user_pages
+
+int model_put_user_pages(struct page **pages, unsigned long n);
 
 static void *model_slab_alloc(struct slab *s);
 static void model_slab_free(struct slab *s, void *object);
 
-/* A thread's own numbers, and pins of ranges, of which there are none here: steps that no other thread can tell. */
-#include "mm/pt_range.h"
+/* A thread's own numbers: no other thread can tell. */
+#include "mm/vmstat.h"
 #define count_own(e, n) ((void)(n))
-#define count_event(m, e, n) ((void)0)
-#define range_pages(t) ((void)(t), 0u)
-#define range_close(t, at) ((void)(at))
-#define range_open(t) ((void)(t))
+#define count_event(m, e, n) ((void)(m))
+
+/* RANGE_VERSION() as a seeded bug may have it: words of ranges are not dated. */
+#include "mm/pt_range.h"
+static bool undated(void);
+#undef RANGE_VERSION
+#define RANGE_VERSION(v) ((undated() ? 0 : (v)) << RANGE_VERSION_SHIFT)
 
 #include "mm/pgtable.c" /* NOLINT: the code under test */
 #include "mm/gup_fast.c" /* NOLINT */
 #include "mm/fork.c" /* NOLINT */
+#include "mm/pt_range.c" /* NOLINT */
+#include "mm/gup_range.c" /* NOLINT */
 
 /* ---- the world ------------------------------------------------------------------------------- */
 
@@ -161,11 +173,14 @@ static unsigned page_of(const struct page *p)
 
 /* ---- seeded bugs ------------------------------------------------------------------------------ */
 
-enum loc_name { L_ANY, L_SEQ, L_COUNT, L_FLAGS, L_ENTRY, L_SLOT, L_PINNED, L_MARKS };
+enum loc_name { L_ANY, L_SEQ, L_COUNT, L_FLAGS, L_ENTRY, L_SLOT, L_PINNED, L_MARKS, L_VERSION, L_WORD, L_RANGED };
 
 enum act {
 	BLIND,  /* the load says what the thread saw there before */
 	NOPINS, /* it says that there are none */
+	ZERO,   /* it says 0, whatever it did */
+	OLD_DATE, /* it is not done if it gives a range's word a version */
+	UNDATED,  /* no operation: words of ranges have no version */
 	DROP,   /* the store is not done */
 	RELAX,  /* it is no barrier */
 	LATE    /* it is done behind the thread's next `until` */
@@ -188,6 +203,15 @@ struct bug {
 
 static const struct bug *bug;
 static unsigned long bug_hits;
+
+static bool undated(void)
+{
+	bool yes = bug && bug->act == UNDATED;
+
+	bug_hits += yes;
+	return yes;
+}
+
 static unsigned seen_match, seen_until; /* by this thread in this run */
 static struct { bool waits, due; const volatile void *o; enum prim what; size_t size; uint64_t arg; } late;
 
@@ -201,6 +225,12 @@ static enum loc_name name_of(const volatile void *o)
 	for (int i = 0; i < NR_TABLES; i++) {
 		if (o == &w.table[i].pinned)
 			return L_PINNED;
+		if (o == &w.table[i].version)
+			return L_VERSION;
+		if (o == &w.table[i].ranged)
+			return L_RANGED;
+		if (o == &w.table[i].range[0] || o == &w.table[i].range[1])
+			return L_WORD;
 		if (o == &w.table[i].e[0] || o == &w.table[i].e[1])
 			return w.table[i].level ? L_ENTRY : L_SLOT;
 	}
@@ -276,7 +306,8 @@ static bool only_writer(int loc)
 
 static const char *loc_text(int loc)
 {
-	static const char *const name[] = { "object", "table_seq", "count", "flags", "entry", "slot", "pinned", "marks" };
+	static const char *const name[] = { "object", "table_seq", "count", "flags", "entry", "slot", "pinned", "marks",
+	                                    "version", "word", "ranged" };
 	static char text[40];
 	size_t at = (size_t)((const volatile char *)locs[loc].o - (const volatile char *)&w);
 
@@ -350,7 +381,7 @@ static uint64_t perform(enum prim what, int loc, uint64_t arg, const uint64_t *e
 
 static void tell(enum prim what, int loc, uint64_t old, uint64_t arg, const char *in)
 {
-	static const char *const name[] = { "load", "store", "add", "sub", "or", "and", "cas", "cas" };
+	static const char *const name[] = { "load", "store", "add", "sub", "or", "and", "cas", "cas", "xchg" };
 
 	if (telling)
 		printf("    T%d %-22s %-5s %-16s %016llx, %016llx\n", me, in, name[what], loc_text(loc),
@@ -421,7 +452,7 @@ static void do_late(void)
 }
 
 /* The values that the thread's loads of an object returned last: for BLIND. */
-static uint64_t last_seen[8];
+static uint64_t last_seen[L_RANGED + 1];
 
 static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64_t arg, uint64_t *expected,
                      memory_order order, const char *in)
@@ -433,7 +464,7 @@ static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64
 	do_late();
 	if (hit) {
 		bug_hits++;
-		if (bug->act == DROP)
+		if (bug->act == DROP || (bug->act == OLD_DATE && !(arg & RANGE_CANCELLED)))
 			return 0;
 		if (bug->act == BLIND)
 			return last_seen[name];
@@ -449,9 +480,11 @@ static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64
 		late.o = o;
 		late.size = size;
 		late.arg = arg;
-		return 0;
+		return what == CAS; /* it thinks that it was done */
 	}
 	r = operate(what, o, size, arg, expected, order, in);
+	if (hit && bug->act == ZERO)
+		r = 0;
 	if (what == LOAD)
 		last_seen[name] = r;
 	if (late.waits && matches(&bug->until, in, what, name) && (++seen_until == bug->until.nth || !bug->until.nth))
@@ -463,130 +496,18 @@ static uint64_t prim(enum prim what, const volatile void *o, size_t size, uint64
 static void await(_Atomic uint64_t *o)
 {
 	struct thread_state *t = &now.t[me];
+	int loc = loc_of(o, 8);
 
 	do_late();
-	if (replayed == t->nlog && !stepped && locs[loc_of(o, 8)].shared && !value_seen(loc_of(o, 8))) {
+	if (!locs[loc].shared) { /* others store to it, or this waits for good */
+		make_shared(loc);
+		longjmp(out_of_thread, 1);
+	}
+	if (replayed == t->nlog && !stepped && !value_seen(loc)) {
 		blocked = true;
 		longjmp(out_of_thread, 1);
 	}
 	atomic_load(o);
-}
-
-/* ---- what the included code calls -------------------------------------------------------------- */
-
-static void *model_slab_alloc(struct slab *s)
-{
-	unsigned level = (unsigned)(s - machine.tables);
-	struct table *t;
-
-	/* A freed table first: the sooner it is reused the better. */
-	for (unsigned i = 0; i < w.free_tables; i++)
-		if (w.freed[i]->level == level) {
-			t = w.freed[i];
-			w.freed[i] = w.freed[--w.free_tables];
-			return t;
-		}
-	if (w.used_tables == NR_TABLES)
-		abort();
-	t = &w.table[w.used_tables++];
-	t->level = level;
-	return t;
-}
-
-static void model_slab_free(struct slab *s, void *object)
-{
-	(void)s;
-	w.freed[w.free_tables++] = object;
-}
-
-void model_free_frame(struct pinfold *m, struct page *page)
-{
-	unsigned i = page_of(page);
-
-	(void)m;
-	if (live())
-		now.owner[i] = 0;
-	if (atomic_fetch_add(&w.list[i], 1))
-		broken(FREED_TWICE);
-}
-
-bool model_get_internal(struct pinfold *m, struct page *page)
-{
-	return page_get_units(m, page, PC_INTERNAL, 1);
-}
-
-void model_put_internal(struct pinfold *m, struct page *page)
-{
-	if (dec_done(m, page, page_dec(page, PC_INTERNAL, 1)))
-		broken(ASSERTION);
-}
-
-/* A new page of an mm: one that only its thread can reach, until it sets a slot. */
-struct page *model_alloc_anon(struct pinfold *m, unsigned order, uint64_t index, bool zero)
-{
-	(void)m;
-	(void)order;
-	(void)index;
-	(void)zero;
-	return &w.page[PFN0 + w.used_pages++];
-}
-
-unsigned model_vma_next_index(const struct mm_struct *mm, unsigned long addr)
-{
-	(void)mm;
-	(void)addr;
-	return 0;
-}
-
-void model_tlb_begin(struct tlb_batch *b, struct pinfold *m, enum tlb_op op)
-{
-	(void)b;
-	(void)m;
-	(void)op;
-}
-
-void model_tlb_add(struct tlb_batch *b, const struct vm_area_struct *vma, unsigned long addr, size_t len)
-{
-	(void)b;
-	(void)vma;
-	(void)addr;
-	(void)len;
-}
-
-void model_tlb_flush(struct tlb_batch *b)
-{
-	(void)b;
-}
-
-struct mm_struct *model_current_mm(int *err)
-{
-	*err = 0;
-	return used_mm();
-}
-
-long model_gup_check(unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
-{
-	(void)start;
-	(void)nr;
-	(void)flags;
-	(void)pages;
-	return 0;
-}
-
-/* The slow path waits for the mmap lock, and what it pins then is no business of this model. */
-long model_pin_range(struct mm_struct *mm, unsigned long start, unsigned long nr, unsigned flags, struct page **pages)
-{
-	(void)mm;
-	(void)start;
-	(void)nr;
-	(void)flags;
-	(void)pages;
-	return 0;
-}
-
-void model_vmstat_attach(struct pinfold *m)
-{
-	(void)m;
 }
 
 #endif
