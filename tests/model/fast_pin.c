@@ -110,16 +110,6 @@ static void dup_own_and_store(void)
 	store();
 }
 
-/* A child that ends: the parent's table is its own again, and shared a second time. */
-static void dup_twice(void)
-{
-	snapshot(B);
-	if (!pt_detach(&w.mm[B], 0))
-		zap(B, 0);
-	store();
-	snapshot(C);
-}
-
 /* ---- scenarios -------------------------------------------------------------------------------- */
 
 static const struct scenario scenarios[] = {

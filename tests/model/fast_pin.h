@@ -22,8 +22,8 @@
 #define TABLE_RANGES 2u
 
 /* What the included code calls and this file stands for. */
-#define host_lock(l) ((void)(l))
-#define host_unlock(l) ((void)(l))
+#define host_lock(l) model_lock(l)
+#define host_unlock(l) model_unlock(l)
 #define host_mutex_init(l, r) ((void)((l)->rank = (r)))
 #define host_held(l) true
 #define host_rwsem_held(l) true
@@ -50,6 +50,8 @@ int model_put_user_pages(struct page **pages, unsigned long n);
 
 static void *model_slab_alloc(struct slab *s);
 static void model_slab_free(struct slab *s, void *object);
+static void model_lock(const struct host_mutex *l);
+static void model_unlock(const struct host_mutex *l);
 
 /* A thread's own numbers: no other thread can tell. */
 #include "mm/vmstat.h"
@@ -87,11 +89,13 @@ static struct world {
 	_Alignas(64) struct table table[NR_TABLES]; /* an entry has flags below */
 	struct page page[PFN0 + NR_PAGES];
 	_Atomic uint64_t list[NR_PAGES]; /* the page is on the free list */
+	_Atomic uint64_t free_lock; /* that of locked_table is */
 	unsigned used_tables, free_tables, used_pages;
 	struct table *freed[NR_TABLES];
 	struct vm_area_struct vma, *vmas[1];
 } w, initial;
 static struct pinfold machine;
+static const struct table *locked_table; /* whose lock is one here; NULL: none, as no two threads want the same */
 
 struct entry {
 	uint8_t loc, what, release, v;
@@ -180,6 +184,7 @@ enum act {
 	NOPINS, /* it says that there are none */
 	ZERO,   /* it says 0, whatever it did */
 	OLD_DATE, /* it is not done if it gives a range's word a version */
+	NO_LOCK,  /* no operation: the lock is none */
 	UNDATED,  /* no operation: words of ranges have no version */
 	DROP,   /* the store is not done */
 	RELAX,  /* it is no barrier */

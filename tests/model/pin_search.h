@@ -25,6 +25,7 @@ enum shape {
 	KNOWN = 128,    /* threads have pinned through the leaf before, and remember it */
 	BY_BATCH = 256,
 	RANGED = 512,   /* ranges have been pinned in the leaf before */
+	LOCKS = 1024,   /* the leaf's lock is one: several threads want it */
 };
 
 static const struct scenario {
@@ -197,6 +198,16 @@ SHARED_TOOL void dup_and_store(void)
 	store();
 }
 
+/* A child that ends: the parent's table is its own again, and shared a second time. */
+SHARED_TOOL void dup_twice(void)
+{
+	snapshot(B);
+	if (!pt_detach(&w.mm[B], 0))
+		zap(B, 0);
+	store();
+	snapshot(C);
+}
+
 /* ---- the world that they begin with ----------------------------------------------------------- */
 
 static const struct table *dirs[NR_MMS];
@@ -239,6 +250,8 @@ static void set_up(void)
 	memset(&w, 0, sizeof(w));
 	memset(&machine, 0, sizeof(machine));
 	first_leaf = NULL;
+	locked_table = NULL;
+	atomic_init(&w.free_lock, 1);
 	machine.pages = w.page;
 	machine.nr_frames = machine.pool_frames = PFN0 + NR_PAGES;
 	machine.zero = w.page;
@@ -271,6 +284,7 @@ static void set_up(void)
 		atomic_init(&leaf->pinned, shape & KNOWN ? 1 : 0);
 		atomic_init(&dir->e[0], (uintptr_t)leaf);
 		first_leaf = leaf;
+		locked_table = shape & LOCKS ? leaf : NULL;
 		map_first(leaf, 0, 0);
 		if (shape & TWO_PAGES)
 			map_first(leaf, 1, 1);

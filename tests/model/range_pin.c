@@ -18,7 +18,9 @@ static void pin_and_unpin(unsigned long addr, unsigned n)
 	struct pinfold_range_part part = { 0 };
 	struct page *p[2];
 
-	if (!pin_part(&w.mm[A], addr, n, FOLL_WRITE | FOLL_LONGTERM, p, &part))
+	if (!pin_part(&w.mm[A], addr, n, FOLL_WRITE | FOLL_LONGTERM, p, &part) &&
+	    !(scenario->shape & LOCKS && allow_ranges(&w.mm[A], addr) && /* pin_by_leaves() */
+	      pin_part(&w.mm[A], addr, n, FOLL_WRITE | FOLL_LONGTERM, p, &part)))
 		return;
 	for (unsigned i = 0; i < n; i++)
 		confirmed(p[i]);
@@ -50,6 +52,12 @@ static void pin_both(void)
 static void walk_and_pin(void)
 {
 	pin_and_unpin(0, 1);
+}
+
+static void pin_twice(void)
+{
+	walk_and_pin();
+	walk_and_pin();
 }
 
 /* change_protection(), then a look as freeze's: who finds no pin may count on it that there is none, and will be none. */
@@ -135,9 +143,12 @@ static const struct scenario scenarios[] = {
 	{ "snapshot, a walk", FORK | RANGED, { walk_and_pin, dup } },
 	{ "snapshot of two pages", FORK | RANGED | KNOWN | TWO_PAGES, { pin_both, dup } },
 	{ "snapshot, then a store", FORK | RANGED | KNOWN, { pin_first, dup_and_store } },
+	{ "the first range of a leaf, unmapped", MORE | LOCKS | KNOWN, { pin_first, reuse_frame } },
+	{ "the first range of a leaf, rights taken away", MORE | LOCKS | KNOWN, { pin_first, protect } },
 	/* The long ones are last: most bugs are found before. */
 	{ "two pinners, unmapped", BASE | LONG, { pin_first, pin_first, reuse_frame } },
 	{ "two pinners of a slot each, one unmapped", BASE | LONG | TWO_PAGES, { pin_both, pin_second, reuse_frame } },
+	{ "two snapshots, and a pinner that comes twice", FORK | RANGED | LONG, { pin_twice, dup_twice } },
 	{ "two pinners, rights taken away", BASE | LONG, { pin_first, pin_first, protect } },
 };
 
@@ -162,6 +173,8 @@ static const struct bug bugs[] = {
 	{ ALL, "the slot changes behind the even version", { "slot_set", STORE, L_SLOT, 1 }, LATE,
 	  { "range_open", ADD, L_VERSION, 0 } },
 	{ ALL, "the even version is no release", { "range_open", ADD, L_VERSION, 0 }, RELAX, { 0 } },
+
+	{ ALL, "ranges are allowed without the leaf's lock", { "", LOAD, L_ANY, 0 }, NO_LOCK, { 0 } },
 
 	/* who pins */
 	{ ALL, "the version is not compared", { "pin_part", LOAD, L_VERSION, 2 }, BLIND, { 0 } },
