@@ -236,8 +236,15 @@ static long pin_view(unsigned slot, unsigned long a, int fd, off_t off)
 	void *p = fd < 0 ? mremap((void *)a, 0, PG, MREMAP_MAYMOVE) :
 	                   mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, off);
 
+	struct iovec here = { &(char){ 0 }, 1 }, there = { p, 1 };
+
 	if (p == MAP_FAILED || mprotect(p, PG, PROT_READ | PROT_WRITE) || madvise(p, PG, MADV_DONTFORK))
 		return -errno;
+	/* Beyond the end of the file there is nothing to pin; what cannot be read at a was not looked at. */
+	if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) != 1) {
+		munmap(p, PG);
+		return -EFAULT;
+	}
 	k.held[slot].kind = VIEW;
 	k.held[slot].at = (unsigned long)p;
 	return 0;
