@@ -114,7 +114,7 @@ static void make_pages(struct split *s)
 		struct page *p = s->head + i;
 
 		atomic_store_explicit(&p->tail, 0, memory_order_relaxed);
-		p->order = 0;
+		page_set_order(p, 0);
 		p->mapping = &s->m->anon;
 		p->index = index + i;
 		atomic_store(&p->flags, PG_anon | PG_uptodate);

@@ -30,7 +30,7 @@ gup_fast_child(const struct table *t, unsigned long addr, unsigned level)
 static inline unsigned gup_fast_run(const slot_t *slot, uint64_t first, struct page *page,
                                     unsigned max)
 {
-	unsigned n = 1, left = (1u << page_head(page)->order) - page_tail(page);
+	unsigned n = 1, left = (1u << atomic_load_explicit(&page_head(page)->order, memory_order_relaxed)) - page_tail(page);
 
 	if (max > left)
 		max = left;

@@ -71,6 +71,12 @@ static inline unsigned page_tail(const struct page *p)
 	return atomic_load_explicit(&p->tail, memory_order_relaxed);
 }
 
+/* Relaxed, as page_tail(). */
+static inline void page_set_order(struct page *p, unsigned order)
+{
+	atomic_store_explicit(&p->order, (uint8_t)order, memory_order_relaxed);
+}
+
 static inline struct page *page_head(struct page *p)
 {
 	return p - page_tail(p);

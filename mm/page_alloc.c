@@ -82,7 +82,7 @@ static void buddy_add(struct pinfold *m, uint32_t pfn, unsigned order)
 		order++;
 	}
 	p = pfn_to_page(m, pfn);
-	p->order = (uint8_t)order;
+	page_set_order(p, order);
 	set_flag(p, PG_buddy);
 	list_add(m, &m->buddy[order], p);
 }
@@ -142,11 +142,11 @@ static struct page *buddy_take(struct pinfold *m, unsigned order)
 	while (o > order) {
 		struct page *half = p + (1u << --o);
 
-		half->order = (uint8_t)o;
+		page_set_order(half, o);
 		set_flag(half, PG_buddy);
 		list_add(m, &m->buddy[o], half);
 	}
-	p->order = (uint8_t)order;
+	page_set_order(p, order);
 	atomic_fetch_sub(&m->nr_free, 1u << order);
 	return p;
 }
@@ -267,7 +267,7 @@ struct page *alloc_folio(struct pinfold *m, unsigned order)
 		p[i].claim = NULL;
 		VM_BUG_ON_PAGE(!(page_count(p + i) & PC_FREE), p + i);
 	}
-	p->order = (uint8_t)order;
+	page_set_order(p, order);
 	if (order) {
 		folio_clear_pins(p);
 		atomic_store(&p->hugemaps, 0);

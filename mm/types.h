@@ -67,7 +67,7 @@ enum page_flag {
 struct page {
 	_Atomic uint64_t count; /* D3: page.h */
 	_Atomic uint32_t flags; /* enum page_flag; also the futex word of PG_locked */
-	uint8_t order;          /* of the folio, on its head; of the free block, with PG_buddy */
+	_Atomic uint8_t order;  /* of the folio, on its head; of the free block, with PG_buddy: page_set_order() */
 	uint8_t pad;
 	_Atomic uint16_t tail;  /* distance from the folio's head, in pages */
 	/* Set before the page enters the index, stable while it is there; pages_lock.  PG_anon: the machine's
