@@ -5,7 +5,7 @@
  */
 #include SCENARIO
 
-/* Clauses R1, D1: the mistake that was put in is found, by the run without failures or one of those with. */
+/* The mistake that was put in is found, by the run without failures or one of those with. */
 static void the_mistake_is_found(void **state)
 {
 	struct kd_scenario s = { .run = everything, .point = KD_ANY };

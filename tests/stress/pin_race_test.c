@@ -457,7 +457,7 @@ static void run_cell(struct scene *sc)
 	assert_true(atomic_load(&sc->pins) > 0);
 }
 
-/* Clauses Q8, Q11: whatever happens beside a pin, the page is the address space's when the pin is had, and stays what it
+/* Whatever happens beside a pin, the page is the address space's when the pin is had, and stays what it
  * is until it is put. */
 static void a_pin_beside_a_change_is_of_the_right_page(void **state)
 {
