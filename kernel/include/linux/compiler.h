@@ -31,7 +31,9 @@
 #define __cold __attribute__((cold))
 #define __deprecated
 #define __malloc __attribute__((malloc))
+#ifndef __counted_by /* newer headers of the system have it */
 #define __counted_by(member)
+#endif
 #define __free(name) __attribute__((cleanup(__free_##name)))
 #define __cleanup(fn) __attribute__((cleanup(fn)))
 #define noinline __attribute__((noinline))
