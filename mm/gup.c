@@ -372,12 +372,8 @@ static void unpin(struct gup *g, struct page *page)
 {
 	struct pinfold *m = g->fi.mm->machine;
 
-	if (page == m->zero)
-		return;
-	if (ledger_limited(m))
-		dec_done(m, page_head(page), ledger_put(m, page_head(page), 1));
-	else
-		page_unpin(m, page_head(page), 1);
+	if (page != m->zero)
+		dec_done(m, page_head(page), put_pins(m, page_head(page), 1));
 }
 
 /* Many pages missing: start reading them together before the first is waited for. */

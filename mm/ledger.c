@@ -33,16 +33,12 @@ int ledger_pin(struct pinfold *m, struct page *head, unsigned n, uint32_t sticky
 int ledger_put(struct pinfold *m, struct page *head, uint64_t n)
 {
 	int64_t pages = 1 << head->order; /* before somebody else may have it */
-	uint64_t c = page_count(head), left;
+	uint64_t left;
+	int fact = page_put_pins_left(head, n, &left);
 
-	do {
-		left = c - n * PC_PIN;
-		if (left >= PC_FREE - n * PC_PIN)
-			return DEC_REFUSED;
-	} while (!atomic_compare_exchange_weak(&head->count, &c, left ? left : PC_FREE));
-	if (!pc_pins(left))
+	if (fact != DEC_REFUSED && !pc_pins(left))
 		atomic_fetch_sub(&m->ledger, pages);
-	return left ? DEC_LIVE : DEC_FREED;
+	return fact;
 }
 
 uint64_t ledger_pages(struct pinfold *m)

@@ -20,6 +20,12 @@ static inline bool ledger_limited(const struct pinfold *m)
 /* page_pin() and page_put_pins() of a machine with a limit.  pin: 0, or -ENOMEM; put: enum dec_fact. */
 int ledger_pin(struct pinfold *m, struct page *head, unsigned n, uint32_t sticky);
 int ledger_put(struct pinfold *m, struct page *head, uint64_t n);
+/* A put in any machine; the same facts. */
+static inline int put_pins(struct pinfold *m, struct page *head, uint64_t n)
+{
+	return ledger_limited(m) ? ledger_put(m, head, n) : page_put_pins(head, n);
+}
+
 /* The sum as the pages have it; at rest. */
 uint64_t ledger_pages(struct pinfold *m);
 

@@ -123,16 +123,23 @@ static inline bool page_try_add(struct page *p, uint64_t unit, uint64_t n, int *
 
 /* Releases from outside: no pin (reference), or a free page: refused, nothing changed.  page_take(), with one test for
  * fewer pins and FREE. */
-static inline int page_put_pins(struct page *p, uint64_t n)
+static inline int page_put_pins_left(struct page *p, uint64_t n, uint64_t *left)
 {
-	uint64_t c = page_count(p), left;
+	uint64_t c = page_count(p);
 
 	do {
-		left = c - n * PC_PIN;
-		if (unlikely(left >= PC_FREE - n * PC_PIN))
+		*left = c - n * PC_PIN;
+		if (unlikely(*left >= PC_FREE - n * PC_PIN))
 			return DEC_REFUSED;
-	} while (!atomic_compare_exchange_weak(&p->count, &c, left ? left : PC_FREE));
-	return unlikely(!left) ? DEC_FREED : DEC_LIVE;
+	} while (!atomic_compare_exchange_weak(&p->count, &c, *left ? *left : PC_FREE));
+	return unlikely(!*left) ? DEC_FREED : DEC_LIVE;
+}
+
+static inline int page_put_pins(struct page *p, uint64_t n)
+{
+	uint64_t left;
+
+	return page_put_pins_left(p, n, &left);
 }
 
 static inline int page_put_ref(struct page *p)
@@ -155,7 +162,8 @@ static inline bool page_freeze(struct page *p, uint64_t expected)
 
 /*
  * The sticky flags tell which kinds of pins may be among those counted.  A pinner sets them before
- * the count and looks again after it, before the slot: they may have been cleared in between.
+ * the count and looks again after it, before the slot: they may have been cleared in between.  (The way of one
+ * plain page looks only after it, and undoes where one is missing.)
  *   1 pinner: flag is set already, no store          1 cleaner: no pins
  *   2 pinner: xadd                                   2 cleaner: clears the flag (full barrier)
  *   3 pinner: looks again, sets it                   3 cleaner: pins now? sets it again

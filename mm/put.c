@@ -3,7 +3,7 @@
  * put.c - giving back: put_user_page() and kin, get_page() and put_page().
  *
  * A page's machine is found from the record's address; what is not a record of a live machine is
- * refused.  Runs of one folio are released by one xadd.
+ * refused.  Runs of one folio are released in one step.
  */
 #include <errno.h>
 
@@ -24,7 +24,7 @@ static inline int put_run(struct pinfold *m, struct page *head, unsigned long n)
 {
 	if (unlikely(head == m->zero)) /* never counted (Z2) */
 		return 0;
-	if (unlikely(dec_done(m, head, ledger_limited(m) ? ledger_put(m, head, n) : page_put_pins(head, n))))
+	if (unlikely(dec_done(m, head, put_pins(m, head, n))))
 		return -EINVAL;
 	count_own(PINS_RELEASED, n);
 	return 0;
