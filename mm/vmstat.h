@@ -4,7 +4,8 @@
  *
  * Events are counted per thread, so that a pin costs one locked add and not two, and faults of two threads
  * do not meet: a thread's numbers belong to one machine at a time and are folded into it when the thread
- * turns to another or ends.  A thread that never pinned counts in the machine.  The block is thread-local memory, so that the first pin of a thread allocates nothing.
+ * turns to another or ends.  A thread that never pinned counts in the machine.  The block is thread-local
+ * memory, so that the first pin of a thread allocates nothing.
  */
 #ifndef PINFOLD_VMSTAT_H
 #define PINFOLD_VMSTAT_H
