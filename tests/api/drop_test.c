@@ -648,7 +648,8 @@ static void wait_for_room_by(enum call call, bool keep, const struct kind *k)
 	assert_ptr_equal(r, &sec);
 	assert_ok(pthread_join(writer.thread, NULL));
 	assert_int_equal(sec.r, 0);
-	assert_int_equal(j.got, j.call == FIXUP ? 0 : 1);
+	if (j.got != (j.call == FIXUP ? 0 : 1))
+		fail_msg("call %d, the lock %s: it got no room, but %ld", j.call, keep ? "kept" : "dropped", j.got);
 	assert_int_equal(j.held, keep || j.call == FIXUP || (j.call < FIXUP && j.locked));
 	job_end(&j, (const unsigned[]){ 9 });
 	world_end(&s.w);
